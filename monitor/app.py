@@ -1,0 +1,275 @@
+"""Settings → a running service: the only file that names concrete adapters."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import monitor
+from monitor import log
+from monitor.analysis.cascade import Cascade
+from monitor.analysis.speech import SpeechGate
+from monitor.calls.pipeline import Stages
+from monitor.calls.registry import CapacityError, Registry
+from monitor.decision import policy
+from monitor.decision.alarm import AlarmTiming
+from monitor.delivery.fanout import Fanout
+from monitor.delivery.logged import LogSink
+from monitor.delivery.recent import RecentAlerts
+from monitor.delivery.webhook import WebhookSink
+from monitor.detectors.face import FaceDetector
+from monitor.detectors.voice import VoiceDetector
+from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
+from monitor.inference.executor import Executor
+from monitor.ingest.file import FileSource
+from monitor.ingest.rtsp import RtspOptions, RtspSource
+from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource, offer_loopback
+from monitor.ingest.whip import Offer
+from monitor.metrics import Metrics
+from monitor.protocols import Sink
+from monitor.settings import ALL_SCOPES, Settings, SettingsError
+from monitor.web import api, health, problems, whip
+from monitor.web.auth import Gatekeeper, Grant, digest
+from monitor.web.events import EventStream
+
+_log = log.get(__name__)
+_CONSOLE = Path(__file__).parent / "web" / "console"
+
+
+def build_stages(settings: Settings, metrics: Metrics) -> Stages:
+    """Load and check every model; raises CatalogueError naming the file that is wrong."""
+    catalogue = Catalogue(settings.models_dir or default_folder())
+    model = catalogue.verified("voice")
+    if model.decision is None:
+        raise CatalogueError(f"{catalogue.folder}: model 'voice' has no decision file")
+    try:
+        voice_policy = policy.loads(model.decision.read_text(encoding="utf-8"))
+    except policy.PolicyError as error:
+        raise CatalogueError(f"{model.decision}: {error}") from error
+    if voice_policy.certificate.model != model.version:
+        raise CatalogueError(
+            f"{model.decision}: made for model {voice_policy.certificate.model}, "
+            f"but {model.path} is {model.version}"
+        )
+    voice, face = VoiceDetector(model), FaceDetector()
+    metrics.model.labels(voice.name, voice.model, voice_policy.identity).set(1)
+    metrics.model.labels(face.name, face.model, "none").set(1)
+    for tier in voice_policy.certificate.tiers.values():
+        metrics.certificate.labels(tier.name, voice_policy.identity).set(tier.certified)
+        metrics.certificate_bound.labels(tier.name).set(tier.bound_per_hour)
+        metrics.certificate_hours.labels(tier.name).set(tier.hours)
+    timing = AlarmTiming(
+        warm_up=settings.alarm.warm_up,
+        clear_after=settings.alarm.clear_after,
+        cool_down=settings.alarm.cool_down,
+    )
+    return Stages(
+        gate=SpeechGate(),
+        voice=voice,
+        voice_policy=voice_policy,
+        cascade=Cascade(),
+        face=face,
+        executor=Executor(settings.limits.inference_threads, metrics.stage),
+        timing=timing,
+        wall=lambda: datetime.now(UTC),
+    )
+
+
+def build_offline(settings: Settings) -> tuple[Stages, Metrics]:
+    """Load what a replay needs; raises like `build_stages`."""
+    metrics = Metrics()
+    return build_stages(settings, metrics), metrics
+
+
+def open_file(
+    settings: Settings,
+    path: Path,
+    participant: str,
+    progress: Callable[[float, float], None] | None = None,
+) -> FileSource:
+    """Make the source that replays a recording."""
+    return FileSource(path, participant, settings.video.fps, settings.video.width, progress)
+
+
+def open_rtsp(
+    settings: Settings,
+    uri: str,
+    participant: str,
+    transport: str | None = None,
+    retry_first: bool = False,
+) -> RtspSource:
+    """Make the source that pulls an RTSP URL."""
+    options = RtspOptions(
+        transport="udp" if (transport or settings.rtsp.transport) == "udp" else "tcp",
+        open_timeout=settings.rtsp.open_timeout,
+        read_timeout=settings.rtsp.read_timeout,
+        give_up_after=0.0 if retry_first else settings.rtsp.give_up_after,
+        retry_first=retry_first,
+    )
+    return RtspSource(uri, participant, settings.video.fps, settings.video.width, options)
+
+
+class Service:
+    """Everything one process serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raise CatalogueError or SettingsError when the service must not start."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self._stages = build_stages(settings, self.metrics)
+        self._alerts, self._events = RecentAlerts(), EventStream()
+        self._webhooks = [self._webhook(i) for i in range(len(settings.webhooks))]
+        sinks: list[Sink] = [self.metrics, LogSink(), self._alerts, self._events, *self._webhooks]
+        self.registry = Registry(self._stages, Fanout(sinks), self.metrics, settings.limits.calls)
+        if settings.bound_to_loopback:
+            offer_loopback()
+        self.app = self._build()
+
+    def _webhook(self, index: int) -> WebhookSink:
+        hook = self.settings.webhooks[index]
+        try:
+            return WebhookSink(
+                name=hook.name,
+                url=hook.url,
+                secret=hook.secret.get_secret_value(),
+                tiers=hook.tiers,
+                timeout=hook.timeout,
+                give_up_after=hook.give_up_after,
+                metrics=self.metrics,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise SettingsError(f"webhooks.{index}.secret: not a signing secret") from error
+
+    def _build(self) -> FastAPI:
+        settings = self.settings
+        app = FastAPI(
+            title="deepfake monitor",
+            version=monitor.__version__,
+            lifespan=self._lifespan,
+            docs_url=None,
+            redoc_url=None,
+        )
+        problems.install(app)
+        gatekeeper = Gatekeeper(grants(settings))
+        webrtc = WebRtcOptions(
+            connect_timeout=settings.webrtc.connect_timeout,
+            idle_timeout=settings.webrtc.idle_timeout,
+            ice_servers=settings.webrtc.ice_servers,
+        )
+
+        def open_whip(offer: Offer, participant: str) -> WebRtcSource:
+            video = settings.video
+            return WebRtcSource(offer, participant, video.fps, video.width, webrtc)
+
+        def open_pull(request: api.SourceRequest) -> RtspSource:
+            return open_rtsp(settings, request.uri, request.participant, request.transport)
+
+        models = {d.name: d.model for d in (self._stages.voice, self._stages.face)}
+        app.include_router(whip.router(self.registry, gatekeeper, open_whip))
+        app.include_router(
+            api.router(self.registry, gatekeeper, self._alerts, self._events, open_pull)
+        )
+        app.include_router(health.router(self.registry, gatekeeper, self.metrics, models))
+
+        @app.get("/", include_in_schema=False)
+        async def index() -> Response:
+            return FileResponse(_CONSOLE / "index.html")
+
+        app.mount("/console", StaticFiles(directory=_CONSOLE), name="console")
+        app.add_middleware(SecurityHeaders)
+        if settings.server.cors_origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.server.cors_origins),
+                allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+                allow_headers=["Authorization", "Content-Type", "If-Match"],
+                expose_headers=["Location", "ETag", "Link", "X-Call-Id", "Retry-After"],
+            )
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        deliveries = [asyncio.create_task(hook.run()) for hook in self._webhooks]
+        for pull in self.settings.sources:
+            uri = pull.uri.get_secret_value()
+            source = open_rtsp(self.settings, uri, pull.participant, pull.transport, True)
+            try:
+                self.registry.start(source, pull.participant, pull.label)
+            except CapacityError as error:
+                raise SettingsError(f"sources: {error}; raise limits.calls") from error
+        try:
+            yield
+        finally:
+            await self.registry.close()
+            self._events.close()
+            for delivery in deliveries:
+                delivery.cancel()
+            await asyncio.gather(*deliveries, return_exceptions=True)
+            self._stages.executor.close()
+
+
+class SecurityHeaders:
+    """Adds headers that keep the console page from loading or leaking anything elsewhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and add the headers to its response."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def grants(settings: Settings) -> list[Grant]:
+    """Return who may use the API: configured tokens and the one from the environment."""
+    found = [Grant(t.name, t.sha256, frozenset(t.scopes)) for t in settings.server.tokens]
+    if settings.token is not None:
+        hashed = digest(settings.token.get_secret_value())
+        found.append(Grant("environment", hashed, frozenset(ALL_SCOPES)))
+    return found
+
+
+def ensure_token(settings: Settings) -> tuple[Settings, Path | None]:
+    """Make a token for a service that has none, if only this machine can reach it.
+
+    Returns the settings to use and the file the token is in. Raises SettingsError when the
+    service would be open to others without anybody having configured who may use it.
+    """
+    if settings.has_token:
+        return settings, None
+    if not settings.bound_to_loopback:
+        raise SettingsError(
+            f"server.host: {settings.server.host} can be reached from outside; "
+            "configure server.tokens or MONITOR_TOKEN first"
+        )
+    path = settings.state_dir / "token"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"state_dir: {path}: {error.strerror}") from error
+    if not token:
+        raise SettingsError(f"state_dir: {path} is empty; delete it")
+    return settings.model_copy(update={"token": SecretStr(token)}), path

@@ -1,0 +1,119 @@
+"""The calls of this process: admission, lifecycle, and what is still remembered of ended ones."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from monitor import log
+from monitor.calls.call import Call
+from monitor.calls.pipeline import Stages
+from monitor.metrics import Metrics
+from monitor.protocols import Sink, Source
+
+_log = log.get(__name__)
+
+REMEMBERED = 1000
+"""Ended calls the API can still show."""
+STOP_SECONDS = 10.0
+"""How long a call may take to finish its last verdict when it is stopped."""
+
+
+class CapacityError(Exception):
+    """Every slot is taken; try again in `retry_after` seconds."""
+
+    retry_after = 10
+
+
+class Registry:
+    """Starts, finds and stops calls."""
+
+    def __init__(self, stages: Stages, sink: Sink, metrics: Metrics, limit: int) -> None:
+        self._stages = stages
+        self._sink = sink
+        self._metrics = metrics
+        self.limit = limit
+        """Calls monitored at once."""
+        self._tasks: dict[str, asyncio.Task[str]] = {}
+        self._active: dict[str, Call] = {}
+        self._ended: deque[Call] = deque(maxlen=REMEMBERED)
+
+    def admit(self, ingest: str) -> None:
+        """Raise CapacityError if no further call can be monitored."""
+        if len(self._active) >= self.limit:
+            self._metrics.calls_refused.labels(ingest, "capacity").inc()
+            raise CapacityError(f"all {self.limit} call slots are in use")
+
+    def start(
+        self,
+        source: Source,
+        participant: str,
+        label: str = "",
+        ended: Callable[[Call], None] | None = None,
+    ) -> Call:
+        """Begin monitoring a source; `ended` hears when it is over. Raises CapacityError."""
+        self.admit(source.ingest)
+        call = Call(
+            id=secrets.token_urlsafe(12),
+            source=source,
+            stages=self._stages,
+            sink=self._sink,
+            metrics=self._metrics,
+            participant=participant,
+            label=label,
+        )
+        self._active[call.id] = call
+        self._govern()
+        task = asyncio.create_task(call.run(), name=f"call-{call.id}")
+        self._tasks[call.id] = task
+
+        def done(task: asyncio.Task[str]) -> None:
+            self._active.pop(call.id, None)
+            self._tasks.pop(call.id, None)
+            self._ended.append(call)
+            self._govern()
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("call failed", call=call.id, exc_info=error)
+            if ended is not None:
+                ended(call)
+
+        task.add_done_callback(done)
+        return call
+
+    def find(self, call_id: str) -> Call | None:
+        """Return an active or remembered call."""
+        return self._active.get(call_id) or next((c for c in self._ended if c.id == call_id), None)
+
+    def __iter__(self) -> Iterator[Call]:
+        """Active calls, then ended ones, each newest first."""
+        yield from reversed(self._active.values())
+        yield from reversed(self._ended)
+
+    @property
+    def active(self) -> int:
+        """Number of calls in progress."""
+        return len(self._active)
+
+    async def stop(self, call_id: str) -> bool:
+        """Stop one call and wait for its last verdict; False if it is not in progress."""
+        task, call = self._tasks.get(call_id), self._active.get(call_id)
+        if task is None or call is None:
+            return False
+        call.stop()
+        _, late = await asyncio.wait({task}, timeout=STOP_SECONDS)
+        if late:
+            _log.error("call did not stop in time", call=call_id)
+            task.cancel()
+        return True
+
+    async def close(self) -> None:
+        """Stop every call."""
+        await asyncio.gather(*(self.stop(call_id) for call_id in list(self._tasks)))
+
+    async def wait(self, call: Call) -> None:
+        """Return when the call has ended."""
+        if (task := self._tasks.get(call.id)) is not None:
+            await asyncio.wait({task})
+
+    def _govern(self) -> None:
+        self._metrics.governor.set(1 if len(self._active) >= self.limit else 0)

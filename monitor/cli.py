@@ -1,0 +1,174 @@
+"""The command line: serve · watch · score · models."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from monitor import app as composition
+from monitor import log, replay, terminal
+from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
+from monitor.settings import Settings, SettingsError, load
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
+models = typer.Typer(no_args_is_help=True, help="The models that came with the package.")
+cli.add_typer(models, name="models")
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="A TOML settings file.")
+]
+
+
+class Server(uvicorn.Server):
+    """Says where it listens as soon as it does."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Start, then print the one line that scripts wait for."""
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        typer.echo(f"listening on http://{shown}:{port}/")
+        sys.stdout.flush()
+
+
+@cli.command()
+def serve(
+    settings: SettingsFile = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one.")] = None,
+) -> None:
+    """Monitor live calls until stopped."""
+    chosen = _load(settings)
+    update = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
+    chosen = chosen.model_copy(update={"server": chosen.server.model_copy(update=update)})
+    log.configure(chosen.log_level)
+    try:
+        chosen, token_file = composition.ensure_token(chosen)
+        service = composition.Service(chosen)
+    except (SettingsError, CatalogueError, FileNotFoundError) as error:
+        _fail(str(error))
+    if token_file is not None:
+        typer.echo(f"token in {token_file}")
+    server = Server(
+        uvicorn.Config(
+            service.app,
+            host=chosen.server.host,
+            port=chosen.server.port,
+            log_config=None,
+            server_header=False,
+            # Event streams end on their own once the calls have ended.
+            timeout_graceful_shutdown=15,
+        )
+    )
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def score(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings.")],
+    format_: Annotated[str, typer.Option("--format", metavar="text|jsonl")] = "jsonl",
+    settings: SettingsFile = None,
+) -> None:
+    """Replay recordings through the live pipeline; print windows and a verdict for each."""
+    if format_ not in ("text", "jsonl"):
+        _fail("--format: must be text or jsonl")
+    chosen = _load(settings)
+    log.configure("warning")
+    try:
+        stages, metrics = composition.build_offline(chosen)
+    except (CatalogueError, FileNotFoundError) as error:
+        _fail(str(error))
+    bad = 0
+    for path in files:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Progress(
+            *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        ) as progress:
+            task = progress.add_task(path.name, total=None)
+            source = composition.open_file(
+                chosen,
+                path,
+                "remote",
+                lambda done, total: progress.update(task, completed=done, total=total or None),  # noqa: B023
+            )
+            sink = replay.Recorder(
+                emit=(lambda r: typer.echo(json.dumps(r))) if format_ == "jsonl" else None
+            )
+            outcome = asyncio.run(replay.replay(path, source, stages, metrics, sink))
+        if outcome.problem:
+            bad += 1
+            typer.echo(f"error: {outcome.problem}", err=True)
+        elif format_ == "text":
+            typer.echo(replay.sentence(outcome.verdict))
+        else:
+            typer.echo(json.dumps(outcome.verdict))
+    stages.executor.close()
+    raise typer.Exit(2 if bad else 0)
+
+
+@cli.command()
+def watch(
+    uri: Annotated[str, typer.Argument(help="rtsp://… or a file.")],
+    settings: SettingsFile = None,
+) -> None:
+    """Monitor one stream in this terminal."""
+    chosen = _load(settings)
+    log.configure("error")
+    try:
+        stages, metrics = composition.build_offline(chosen)
+        source = (
+            composition.open_rtsp(chosen, uri, "remote")
+            if uri.startswith(("rtsp://", "rtsps://"))
+            else composition.open_file(chosen, Path(uri), "remote")
+        )
+        problem = asyncio.run(terminal.watch(log.redact(uri), source, stages, metrics))
+    except (CatalogueError, FileNotFoundError, ValueError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        problem = ""
+    stages.executor.close()
+    if problem:
+        _fail(problem)
+
+
+@models.command("verify")
+def verify_models(settings: SettingsFile = None) -> None:
+    """Check every model file against the manifest and load it as the service would."""
+    chosen = _load(settings)
+    try:
+        catalogue = Catalogue(chosen.models_dir or default_folder())
+        for name in catalogue.models:
+            model = catalogue.verified(name)
+            typer.echo(f"{name} {model.version} ok, license {model.license}")
+        composition.build_offline(chosen)
+    except (CatalogueError, FileNotFoundError) as error:
+        _fail(str(error))
+
+
+def _load(path: Path | None) -> Settings:
+    try:
+        return load(path)
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="deepfake-monitor")

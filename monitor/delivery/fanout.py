@@ -1,0 +1,47 @@
+"""One call's events → every sink; a sink that fails is logged and disturbs nobody else."""
+
+from collections.abc import Callable, Sequence
+
+from monitor import log
+from monitor.protocols import Sink
+from monitor.types import Alert, Outcome, Verdict
+
+_log = log.get(__name__)
+
+
+class Fanout:
+    """Several sinks as one."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+
+    def call_started(self, call: str, ingest: str, participant: str) -> None:
+        """Tell every sink that a call began."""
+        self._tell(lambda sink: sink.call_started(call, ingest, participant))
+
+    def window(self, call: str, outcome: Outcome) -> None:
+        """Tell every sink of an outcome."""
+        self._tell(lambda sink: sink.window(call, outcome))
+
+    def face(self, call: str, participant: str, time: float, found: bool) -> None:
+        """Tell every sink of a face track's begin or end."""
+        self._tell(lambda sink: sink.face(call, participant, time, found))
+
+    def verdict(self, call: str, verdict: Verdict) -> None:
+        """Tell every sink of a verdict."""
+        self._tell(lambda sink: sink.verdict(call, verdict))
+
+    def alert(self, alert: Alert) -> None:
+        """Tell every sink of an alert."""
+        self._tell(lambda sink: sink.alert(alert))
+
+    def call_ended(self, call: str, reason: str) -> None:
+        """Tell every sink that a call is over."""
+        self._tell(lambda sink: sink.call_ended(call, reason))
+
+    def _tell(self, message: Callable[[Sink], None]) -> None:
+        for sink in self._sinks:
+            try:
+                message(sink)
+            except Exception:  # noqa: BLE001
+                _log.exception("sink failed", sink=type(sink).__name__)

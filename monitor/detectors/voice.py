@@ -1,0 +1,51 @@
+"""Audio windows → a logit for synthetic or converted speech."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.inference.catalogue import Model
+from monitor.inference.onnx import Session
+from monitor.types import AbstentionReason, AudioWindow
+
+MAX_MISSING = 0.5
+"""Seconds of a window that may be missing: concealment and holes look like splices."""
+MIN_SPEECH = 1.0
+"""Seconds of speech the network was trained to judge."""
+_ANY_SPEECH = 0.1
+"""Seconds of speech below which a window counts as silent."""
+
+
+def unjudgeable(window: AudioWindow) -> AbstentionReason | None:
+    """Return why a window must not be judged, or None."""
+    if window.missing_seconds > MAX_MISSING:
+        return AbstentionReason.GAP
+    if window.speech_seconds < _ANY_SPEECH:
+        return AbstentionReason.SILENCE
+    if window.speech_seconds < MIN_SPEECH:
+        return AbstentionReason.TOO_LITTLE_SPEECH
+    return None
+
+
+class VoiceDetector:
+    """The spoof network of `models/voice`: waveforms in, one logit each out."""
+
+    name = "voice"
+
+    def __init__(self, model: Model) -> None:
+        self.model = model.version
+        self._session = Session(model.path)
+        # The first run allocates; a call should not pay for it.
+        self._session.run({self._session.inputs[0]: np.zeros((1, 48_000), np.float32)})
+
+    def judge(self, windows: Sequence[AudioWindow]) -> Sequence[float | AbstentionReason]:
+        """Return one logit per window, or the reason it has none."""
+        results: list[float | AbstentionReason] = []
+        for window in windows:
+            reason = unjudgeable(window)
+            results.append(reason if reason is not None else self._logit(window))
+        return results
+
+    def _logit(self, window: AudioWindow) -> float:
+        waveform = np.ascontiguousarray(window.samples[None], np.float32)
+        return float(self._session.run({self._session.inputs[0]: waveform})[0].reshape(-1)[0])

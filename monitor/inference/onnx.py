@@ -1,0 +1,36 @@
+"""ONNX Runtime sessions configured for many streams that share a few cores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+Tensor = NDArray[Any]
+
+
+class Session:
+    """One loaded model; safe to call from several threads, keeps nothing between calls.
+
+    Single-threaded with spinning off: concurrency comes from several callers, so sessions
+    never compete for cores or burn them while waiting.
+    """
+
+    def __init__(self, model: Path | bytes) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        source = model if isinstance(model, bytes) else str(model)
+        self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """Run the model; returns every output in the order of `outputs`."""
+        return [np.asarray(value) for value in self._session.run(None, dict(feeds))]

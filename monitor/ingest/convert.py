@@ -1,0 +1,84 @@
+"""Decoded PyAV frames → 16 kHz mono float32 audio and sampled RGB pictures."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from monitor.types import SAMPLE_RATE, Image, Waveform
+
+
+class AudioConverter:
+    """Resamples one track's frames to 16 kHz mono; keeps the resampler's state between frames."""
+
+    def __init__(self) -> None:
+        self._resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+
+    def convert(self, frame: av.AudioFrame) -> Waveform:
+        """Return the samples that are ready, shape (samples,); may be empty."""
+        return self._join(self._resampler.resample(frame))
+
+    def flush(self) -> Waveform:
+        """Return what the resampler still holds."""
+        return self._join(self._resampler.resample(None))
+
+    @staticmethod
+    def _join(frames: list[av.AudioFrame]) -> Waveform:
+        parts = [frame.to_ndarray().reshape(-1) for frame in frames if frame.samples]
+        if not parts:
+            return np.zeros(0, np.float32)
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+class VideoSampler:
+    """Picks pictures at a steady rate and converts only those, scaled down to a largest width."""
+
+    def __init__(self, fps: float, max_width: int) -> None:
+        self._interval = 1.0 / fps
+        self._max_width = max_width
+        self._next = 0.0
+        self._reformatter = VideoReformatter()
+
+    def sample(self, frame: av.VideoFrame, time: float) -> Image | None:
+        """Return the picture as RGB if one is due at `time` (call seconds), else None."""
+        if time < self._next:
+            return None
+        # A step from the frame's own time, not from the schedule: after a gap no burst follows.
+        self._next = max(self._next + self._interval, time + self._interval / 2)
+        scale = min(1.0, self._max_width / frame.width)
+        # Even sizes: swscale's fast paths need them.
+        width = max(2, round(frame.width * scale) // 2 * 2)
+        height = max(2, round(frame.height * scale) // 2 * 2)
+        rgb = self._reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
+        )
+        return rgb.to_ndarray().astype(np.uint8, copy=False)
+
+
+def seconds(pts: int | None, time_base: Fraction | None) -> float | None:
+    """Presentation time in seconds, or None if the frame carries none."""
+    if pts is None or time_base is None:
+        return None
+    return float(pts * time_base)
+
+
+def decode_audio(path: Path | str) -> Waveform:
+    """Decode the first audio stream of a file whole; the same conversion as live media gets.
+
+    Raises av.error.FFmpegError for a file that cannot be opened, ValueError without audio.
+    """
+    return np.concatenate([np.zeros(0, np.float32), *_decode(path)])
+
+
+def _decode(path: Path | str) -> Iterator[Waveform]:
+    converter = AudioConverter()
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            raise ValueError(f"{path}: no audio stream")
+        for frame in container.decode(container.streams.audio[0]):
+            yield converter.convert(frame)
+    yield converter.flush()

@@ -1,0 +1,94 @@
+"""What a WHIP client says: SDP offers and trickled candidates (RFC 9725, RFC 8840). Pure."""
+
+from dataclasses import dataclass
+
+from aiortc import RTCIceCandidate
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+
+AUDIO_CODECS = frozenset({"opus", "g722", "pcmu", "pcma"})
+VIDEO_CODECS = frozenset({"vp8", "h264"})
+"""What aiortc decodes, as lower-case encoding names."""
+
+
+class OfferError(Exception):
+    """An offer or candidate that cannot be taken; `status` is the HTTP status that says so."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a valid offer brings."""
+
+    sdp: str
+    audio: bool
+    video: bool
+
+
+def read_offer(sdp: str) -> Offer:
+    """Check an offer; raises OfferError with what is wrong and what would be right."""
+    if not sdp.startswith("v=0"):
+        raise OfferError(400, "Malformed SDP", "sdp: an offer must begin with 'v=0'")
+    try:
+        description = SessionDescription.parse(sdp)
+    except (ValueError, IndexError, KeyError, AssertionError) as error:
+        raise OfferError(400, "Malformed SDP", f"sdp: cannot be parsed ({error})") from error
+    sent = [m for m in description.media if m.kind in ("audio", "video") and m.port and _sends(m)]
+    if not sent:
+        raise OfferError(
+            422, "Nothing to monitor", "sdp: no m=audio or m=video section that sends media"
+        )
+    for media in sent:
+        supported = AUDIO_CODECS if media.kind == "audio" else VIDEO_CODECS
+        offered = {c.mimeType.partition("/")[2].lower() for c in media.rtp.codecs}
+        if not offered & supported:
+            names = ", ".join(sorted(offered - {"rtx", "red", "ulpfec"})) or "no codec"
+            raise OfferError(
+                422,
+                "Unsupported codec",
+                f"sdp: m={media.kind} offers {names}; "
+                f"this service receives {', '.join(sorted(supported))}",
+            )
+        if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
+            raise OfferError(400, "Malformed SDP", f"sdp: m={media.kind} has no ICE credentials")
+        if media.dtls is None or not media.dtls.fingerprints:
+            raise OfferError(400, "Malformed SDP", f"sdp: m={media.kind} has no DTLS fingerprint")
+    kinds = {m.kind for m in sent}
+    return Offer(sdp, "audio" in kinds, "video" in kinds)
+
+
+def _sends(media: object) -> bool:
+    return getattr(media, "direction", None) in (None, "sendonly", "sendrecv")
+
+
+def read_candidates(fragment: str) -> list[RTCIceCandidate | None]:
+    """Read a trickle-ice-sdpfrag body; None stands for the end of candidates.
+
+    Raises OfferError for a candidate that cannot be parsed.
+    """
+    candidates: list[RTCIceCandidate | None] = []
+    mid: str | None = None
+    index = -1
+    for line in fragment.splitlines():
+        if line.startswith("m="):
+            index += 1
+            mid = None
+        elif line.startswith("a=mid:"):
+            mid = line[6:].strip()
+        elif line.startswith("a=candidate:"):
+            try:
+                candidate = candidate_from_sdp(line[12:])
+            except (ValueError, IndexError, AssertionError) as error:
+                raise OfferError(
+                    400, "Malformed candidate", f"sdpfrag: {line[:80]!r} cannot be parsed"
+                ) from error
+            candidate.sdpMid = mid
+            candidate.sdpMLineIndex = max(index, 0) if mid is None else None
+            candidates.append(candidate)
+        elif line.startswith("a=end-of-candidates"):
+            candidates.append(None)
+    return candidates

@@ -1,0 +1,78 @@
+"""Structured JSON log lines; credentials never reach one."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+
+_SECRET_KEYS = frozenset({"authorization", "token", "password", "secret", "sdp", "credentials"})
+
+
+def redact(url: str) -> str:
+    """Return a URL without user, password, query and fragment: each may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{host}]"
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "unreadable-url"
+    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
+
+
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's records to `stream` as one JSON object a line."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _hide_secrets,
+    ]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # These log one line a request or packet at INFO; FFmpeg's messages may hold URLs.
+    for noisy in ("httpx", "httpcore", "aiortc", "aioice", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger; messages are constant strings, values go in fields."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def _hide_secrets(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key in event.keys() & _SECRET_KEYS:
+        event[key] = "redacted"
+    if isinstance(event.get("uri"), str):
+        event["uri"] = redact(event["uri"])
+    return event

@@ -1,0 +1,90 @@
+"""What the parts of a call promise each other."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from monitor.types import (
+    AbstentionReason,
+    Alert,
+    AudioFrame,
+    Gap,
+    Outcome,
+    Tracks,
+    Verdict,
+    VideoFrame,
+)
+
+Media = Tracks | AudioFrame | VideoFrame | Gap
+
+W_contra = TypeVar("W_contra", contravariant=True)
+
+
+class Intake(Protocol):
+    """Where a source puts its media; live sources never wait here, replays do."""
+
+    def now(self) -> float:
+        """Call seconds by the monotonic clock; 0 at the first call of this method."""
+
+    async def put(self, media: Media) -> None:
+        """Hand media over from the event loop."""
+
+    def put_threadsafe(self, media: Media) -> None:
+        """Hand media over from a decode thread; blocks that thread while a replay waits."""
+
+
+class Source(Protocol):
+    """A call's media until it ends."""
+
+    ingest: str
+    """How media arrives: `whip`, `rtsp`, `file`; a metric label, so from a small closed set."""
+    live: bool
+    """Live media is dropped when the monitor cannot keep up; replayed media waits."""
+
+    async def run(self, intake: Intake) -> str:
+        """Feed the intake until the media ends; return why it ended in one word.
+
+        Raises SourceError when no media can be had. Cancelling it releases everything.
+        """
+
+
+class SourceError(Exception):
+    """A source cannot deliver media; the message names the cause and never a credential."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        """One word for logs and metrics, such as `unauthorized` or `unreachable`."""
+        self.detail = detail
+
+
+class Detector(Protocol[W_contra]):
+    """Judges windows; shared by all calls, keeps nothing between them."""
+
+    name: str
+    model: str
+    """First hexadecimal digits of the model file's SHA-256, or `none`."""
+
+    def judge(self, windows: Sequence[W_contra]) -> Sequence[float | AbstentionReason]:
+        """Return a raw logit (higher = more likely fake) or a reason, one per window."""
+
+
+class Sink(Protocol):
+    """Hears what happens in calls; must return at once and queue what takes time."""
+
+    def call_started(self, call: str, ingest: str, participant: str) -> None:
+        """A call began."""
+
+    def window(self, call: str, outcome: Outcome) -> None:
+        """A detector scored a window or abstained."""
+
+    def face(self, call: str, participant: str, time: float, found: bool) -> None:
+        """A face track began (`found`) or was lost at `time` call seconds."""
+
+    def verdict(self, call: str, verdict: Verdict) -> None:
+        """A participant's standing after a window."""
+
+    def alert(self, alert: Alert) -> None:
+        """An alarm state changed."""
+
+    def call_ended(self, call: str, reason: str) -> None:
+        """A call is over."""

@@ -1,0 +1,158 @@
+"""REST: calls, sources, alerts, and the live event stream."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from monitor import wire
+from monitor.calls.call import Call
+from monitor.calls.registry import Registry
+from monitor.delivery.recent import RecentAlerts
+from monitor.protocols import Source
+from monitor.web.auth import Gatekeeper
+from monitor.web.events import EventStream
+from monitor.web.problems import Problem
+
+FIRST_MEDIA_SECONDS = 15.0
+"""How long a request for a new source waits to be able to say that it works."""
+
+
+class SourceRequest(BaseModel):
+    """A stream to pull."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uri: str
+    """An rtsp:// or rtsps:// URL; credentials in it are used and never shown again."""
+    participant: str = Field("remote", min_length=1, max_length=80)
+    label: str = Field("", max_length=80)
+    transport: Literal["tcp", "udp"] | None = None
+
+    @field_validator("uri")
+    @classmethod
+    def _rtsp(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname:
+            raise ValueError("must be an rtsp:// or rtsps:// URL with a host")
+        return value
+
+
+def router(
+    registry: Registry,
+    gatekeeper: Gatekeeper,
+    alerts: RecentAlerts,
+    events: EventStream,
+    open_source: Callable[[SourceRequest], Source],
+) -> APIRouter:
+    """Return the routes under /api/v1; `open_source` makes a pull from a request."""
+    routes = APIRouter(prefix="/api/v1")
+    read = Depends(gatekeeper.require("read"))
+    control = Depends(gatekeeper.require("control"))
+
+    @routes.get("/calls", tags=["calls"], dependencies=[read])
+    async def list_calls(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100, active: bool | None = None
+    ) -> list[dict[str, Any]]:
+        """Calls in progress, then ended ones, newest first."""
+        wanted = (c for c in registry if active is None or (c.ended is None) == active)
+        return [_record(call) for call, _ in zip(wanted, range(limit), strict=False)]
+
+    @routes.get("/calls/{call_id}", tags=["calls"], dependencies=[read])
+    async def get_call(call_id: str) -> dict[str, Any]:
+        """One call."""
+        return _record(_find(registry, call_id))
+
+    @routes.delete("/calls/{call_id}", tags=["calls"], status_code=204, dependencies=[control])
+    async def stop_call(call_id: str) -> Response:
+        """Stop monitoring a call; its last verdict is made first."""
+        _find(registry, call_id)
+        await registry.stop(call_id)
+        return Response(status_code=204)
+
+    @routes.post("/sources", tags=["sources"], status_code=201, dependencies=[control])
+    async def add_source(body: SourceRequest, response: Response) -> dict[str, Any]:
+        """Pull a stream; answers when media flows, or with what is wrong."""
+        call = registry.start(open_source(body), body.participant, body.label)
+        waits = {
+            asyncio.create_task(call.media_seen.wait()),
+            asyncio.create_task(registry.wait(call)),
+        }
+        await asyncio.wait(waits, timeout=FIRST_MEDIA_SECONDS, return_when="FIRST_COMPLETED")
+        for wait in waits:
+            wait.cancel()
+        if call.ended is not None and not call.media_seen.is_set():
+            raise Problem(
+                502,
+                "Source failed",
+                f"uri: {call.detail or call.ended}",
+                field="uri",
+                reason=call.ended,
+                call=call.id,
+            )
+        response.headers["Location"] = f"/api/v1/sources/{call.id}"
+        return _record(call)
+
+    @routes.get("/sources", tags=["sources"], dependencies=[read])
+    async def list_sources() -> list[dict[str, Any]]:
+        """Streams that are being pulled."""
+        return [_record(c) for c in registry if c.ended is None and c.source.ingest == "rtsp"]
+
+    @routes.delete("/sources/{call_id}", tags=["sources"], status_code=204, dependencies=[control])
+    async def remove_source(call_id: str) -> Response:
+        """Stop pulling a stream."""
+        _find(registry, call_id)
+        await registry.stop(call_id)
+        return Response(status_code=204)
+
+    @routes.get("/alerts", tags=["alerts"], dependencies=[read])
+    async def list_alerts(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100, call: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Alert messages, newest first."""
+        return [wire.alert(alert) for alert in alerts.latest(limit, call)]
+
+    @routes.get("/events", tags=["events"], dependencies=[read])
+    async def stream(call: str | None = None) -> StreamingResponse:
+        """Live events: `call`, `window`, `verdict`, `alert`, and `missed` for a slow reader."""
+        return StreamingResponse(
+            events.subscribe(call),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return routes
+
+
+def _find(registry: Registry, call_id: str) -> Call:
+    call = registry.find(call_id)
+    if call is None:
+        raise Problem(404, "No such call", "the call was never here or is long over")
+    return call
+
+
+def _record(call: Call) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "label": call.label,
+        "ingest": call.source.ingest,
+        "started_at": call.started_at.isoformat(timespec="milliseconds")
+        if call.started_at
+        else None,
+        "ended": call.ended,
+        "detail": call.detail,
+        "media": call.media_seen.is_set(),
+        "participants": [
+            {
+                "name": p.name,
+                "audio": p.expects_audio,
+                "video": p.expects_video,
+                "verdict": wire.verdict(p.verdict) if p.verdict else None,
+            }
+            for p in call.participants.values()
+        ],
+    }

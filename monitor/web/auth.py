@@ -1,0 +1,59 @@
+"""Who may do what: hashed bearer tokens with scopes."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from monitor.web.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one token allows."""
+
+    name: str
+    sha256: str
+    """Hexadecimal. Tokens are long and random, so a plain hash cannot be searched."""
+    scopes: frozenset[str]
+
+
+def digest(token: str) -> str:
+    """The hash under which a token is configured."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Gatekeeper:
+    """Checks the Authorization header of requests."""
+
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        self._grants = tuple(grants)
+
+    def require(self, scope: str) -> Callable[[Request], Grant]:
+        """Return a dependency that lets requests with this scope pass."""
+
+        def check(request: Request) -> Grant:
+            kind, _, token = request.headers.get("authorization", "").partition(" ")
+            challenge = {"WWW-Authenticate": 'Bearer realm="deepfake-monitor"'}
+            if kind.lower() != "bearer" or not token:
+                raise Problem(
+                    401, "Unauthorized", "Authorization: a bearer token is needed", challenge
+                )
+            grant = self._find(digest(token.strip()))
+            if grant is None:
+                raise Problem(401, "Unauthorized", "Authorization: unknown token", challenge)
+            if scope not in grant.scopes:
+                raise Problem(403, "Forbidden", f"Authorization: the token lacks scope {scope!r}")
+            return grant
+
+        return check
+
+    def _find(self, hashed: str) -> Grant | None:
+        found = None
+        for grant in self._grants:
+            # Every grant is compared, so that time tells nothing about which one matched.
+            if hmac.compare_digest(grant.sha256, hashed):
+                found = grant
+        return found

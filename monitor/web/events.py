@@ -1,0 +1,93 @@
+"""What happens in calls, as server-sent events (WHATWG HTML, section 9.2)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from monitor import wire
+from monitor.channel import Channel
+from monitor.delivery.logged import NullSink
+from monitor.types import Alert, Outcome, Verdict
+
+CAPACITY = 500
+"""Events a slow reader may fall behind before it misses the oldest."""
+_KEEP_ALIVE = 15.0
+"""Seconds after which a comment keeps proxies from closing a quiet stream."""
+
+
+class EventStream(NullSink):
+    """Fans calls' events out to readers."""
+
+    def __init__(self) -> None:
+        self._readers: dict[Channel[str], str | None] = {}
+
+    def call_started(self, call: str, ingest: str, participant: str) -> None:
+        """Tell readers that a call began."""
+        self._publish(
+            "call", call, {"state": "started", "ingest": ingest, "participant": participant}
+        )
+
+    def window(self, call: str, outcome: Outcome) -> None:
+        """Tell readers of an outcome."""
+        self._publish("window", call, wire.window(outcome))
+
+    def face(self, call: str, participant: str, time: float, found: bool) -> None:
+        """Tell readers of a face track's begin or end."""
+        self._publish(
+            "face", call, {"participant": participant, "time": round(time, 3), "found": found}
+        )
+
+    def verdict(self, call: str, verdict: Verdict) -> None:
+        """Tell readers of a verdict."""
+        self._publish("verdict", call, wire.verdict(verdict))
+
+    def alert(self, alert: Alert) -> None:
+        """Tell readers of an alert."""
+        self._publish("alert", alert.call, wire.alert(alert))
+
+    def call_ended(self, call: str, reason: str) -> None:
+        """Tell readers that a call is over."""
+        self._publish("call", call, {"state": "ended", "reason": reason})
+
+    async def subscribe(self, call: str | None) -> AsyncIterator[str]:
+        """Yield events of one call, or of all, in the stream format until cancelled."""
+        channel: Channel[str] = Channel(CAPACITY)
+        self._readers[channel] = call
+        missed = 0
+        events = aiter(channel)
+        pending: asyncio.Future[str] | None = None
+        try:
+            yield ": connected\n\n"
+            while True:
+                pending = pending or asyncio.ensure_future(anext(events))
+                done, _ = await asyncio.wait({pending}, timeout=_KEEP_ALIVE)
+                if not done:
+                    yield ": keep-alive\n\n"
+                    continue
+                if channel.dropped != missed:
+                    missed = channel.dropped
+                    yield f'event: missed\ndata: {{"missed":{missed}}}\n\n'
+                try:
+                    yield pending.result()
+                except StopAsyncIteration:
+                    return
+                pending = None
+        finally:
+            if pending is not None:
+                pending.cancel()
+            del self._readers[channel]
+
+    def close(self) -> None:
+        """End every reader's stream."""
+        for channel in self._readers:
+            channel.close()
+
+    def _publish(self, event: str, call: str, record: dict[str, Any]) -> None:
+        if not self._readers:
+            return
+        data = json.dumps({"call": call, **record}, separators=(",", ":"), allow_nan=False)
+        text = f"event: {event}\ndata: {data}\n\n"
+        for channel, wanted in self._readers.items():
+            if wanted is None or wanted == call:
+                channel.put(text)

@@ -1,0 +1,133 @@
+"""WHIP, the WebRTC-HTTP ingestion protocol (RFC 9725): one POST publishes a participant."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from monitor.calls.call import Call
+from monitor.calls.registry import Registry
+from monitor.ingest.webrtc import WebRtcSource
+from monitor.ingest.whip import Offer, read_candidates, read_offer
+from monitor.web.auth import Gatekeeper
+from monitor.web.problems import Problem
+
+_MAX_BODY = 256 * 1024
+"""Bytes; a browser's offer with every codec has about 10 KiB."""
+Name = Annotated[str, Query(max_length=80, pattern=r"^[\w .@+-]*$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A WHIP session resource."""
+
+    source: WebRtcSource
+    call: Call
+    etag: str
+    """Names the ICE session; trickled candidates must say which one they are for."""
+
+
+def router(
+    registry: Registry,
+    gatekeeper: Gatekeeper,
+    open_source: Callable[[Offer, str], WebRtcSource],
+) -> APIRouter:
+    """Return the endpoint; `open_source(offer, participant)` makes the receiving end."""
+    routes = APIRouter(tags=["whip"])
+    sessions: dict[str, Session] = {}
+    publish = Depends(gatekeeper.require("publish"))
+
+    @routes.options("/whip", status_code=204)
+    async def options() -> Response:
+        """Say what may be posted."""
+        return Response(status_code=204, headers={"Accept-Post": "application/sdp"})
+
+    @routes.post("/whip", status_code=201, dependencies=[publish])
+    async def post(request: Request, participant: Name = "remote", call: Name = "") -> Response:
+        """Take an SDP offer; the answer's Location is the session."""
+        _content_type(request, "application/sdp")
+        registry.admit("whip")
+        offer = read_offer((await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n"))
+        source = open_source(offer, participant or "remote")
+        answer = await source.answer()
+
+        def ended(call: Call) -> None:
+            sessions.pop(call.id, None)
+
+        started = registry.start(source, participant or "remote", call, ended)
+        session = Session(source, started, f'"{secrets.token_hex(8)}"')
+        sessions[started.id] = session
+        return Response(
+            answer,
+            status_code=201,
+            media_type="application/sdp",
+            headers={
+                "Location": f"/whip/{started.id}",
+                "ETag": session.etag,
+                "Accept-Patch": "application/trickle-ice-sdpfrag",
+                "X-Call-Id": started.id,
+            },
+        )
+
+    @routes.patch("/whip/{session_id}", status_code=204, dependencies=[publish])
+    async def patch(session_id: str, request: Request) -> Response:
+        """Take trickled candidates."""
+        session = _find(sessions, session_id)
+        _content_type(request, "application/trickle-ice-sdpfrag")
+        match = request.headers.get("if-match")
+        if match is None:
+            raise Problem(428, "Precondition required", "If-Match: the session's ETag is needed")
+        if match == "*":
+            raise Problem(
+                422,
+                "ICE restart not supported",
+                "If-Match: '*' asks for an ICE restart; publish again instead",
+            )
+        if match != session.etag:
+            raise Problem(412, "Precondition failed", "If-Match: not this session's ETag")
+        await session.source.add_candidates(read_candidates(await _body(request)))
+        return Response(status_code=204)
+
+    @routes.delete("/whip/{session_id}", dependencies=[publish])
+    async def delete(session_id: str) -> Response:
+        """End the session and its call."""
+        session = _find(sessions, session_id)
+        session.source.hang_up()
+        await registry.wait(session.call)
+        return Response(status_code=200)
+
+    return routes
+
+
+def _find(sessions: dict[str, Session], session_id: str) -> Session:
+    if session_id not in sessions:
+        raise Problem(404, "No such session", "the session has ended or never was")
+    return sessions[session_id]
+
+
+def _content_type(request: Request, wanted: str) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise Problem(
+            415,
+            "Unsupported media type",
+            f"Content-Type: must be {wanted}",
+            {"Accept-Post": "application/sdp"},
+            field="content-type",
+        )
+
+
+async def _body(request: Request) -> str:
+    size = 0
+    parts = []
+    async for part in request.stream():
+        size += len(part)
+        if size > _MAX_BODY:
+            raise Problem(413, "Too large", f"body: at most {_MAX_BODY} bytes", field="body")
+        parts.append(part)
+    try:
+        return b"".join(parts).decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "Malformed body", "body: not UTF-8", field="body") from error
