@@ -196,6 +196,10 @@ class Service:
             )
         return app
 
+    def close_streams(self) -> None:
+        """End every reader's event stream; for when the service is about to stop."""
+        self._events.close()
+
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         deliveries = [asyncio.create_task(hook.run()) for hook in self._webhooks]

@@ -28,7 +28,11 @@ SettingsFile = Annotated[
 
 
 class Server(uvicorn.Server):
-    """Says where it listens as soon as it does."""
+    """Says where it listens as soon as it does, and ends event streams before it stops."""
+
+    def __init__(self, config: uvicorn.Config, service: composition.Service) -> None:
+        super().__init__(config)
+        self._service = service
 
     async def startup(self, sockets: Any = None) -> None:
         """Start, then print the one line that scripts wait for."""
@@ -39,6 +43,11 @@ class Server(uvicorn.Server):
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"listening on http://{shown}:{port}/")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Stop; readers of the event stream would otherwise keep their connections open."""
+        self._service.close_streams()
+        await super().shutdown(sockets)
 
 
 @cli.command()
@@ -66,9 +75,9 @@ def serve(
             port=chosen.server.port,
             log_config=None,
             server_header=False,
-            # Event streams end on their own once the calls have ended.
             timeout_graceful_shutdown=15,
-        )
+        ),
+        service,
     )
     server.run()
     if not server.started:

@@ -61,7 +61,7 @@ class Video(Section):
 
     fps: float = Field(5.0, gt=0, le=60)
     """Pictures looked at per second."""
-    width: int = Field(640, ge=160, le=3840)
+    width: int = Field(1280, ge=160, le=3840)
     """Pixels; wider pictures are scaled down before faces are searched."""
 
 

@@ -25,7 +25,12 @@ def lint(folder: Path, contract: str | None = None) -> subprocess.CompletedProce
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
     command += ["--no-cache"] + (["--contract", contract] if contract else [])
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
     )
 

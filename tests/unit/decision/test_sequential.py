@@ -16,7 +16,8 @@ def simulate(rng: np.random.Generator, mean: float, windows: int = 60) -> np.nda
     noise[0] = rng.standard_normal() * np.sqrt(MODEL.within)
     for t in range(1, windows):
         noise[t] = MODEL.autocorrelation * noise[t - 1] + shock[t]
-    return mean + rng.standard_normal() * np.sqrt(MODEL.between) + noise
+    llrs: np.ndarray = mean + rng.standard_normal() * np.sqrt(MODEL.between) + noise
+    return llrs
 
 
 def maximum(llrs: np.ndarray) -> float:

@@ -1,0 +1,38 @@
+"""What all end-to-end tests share: a closed network, recordings, a running service."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.rig.namespace import require_namespace
+from tests.e2e.rig.recordings import Recordings
+from tests.e2e.service import Service
+
+HUMAN = "human-en"
+SYNTHETIC = "synthetic-piper.narrow"
+"""Alike in band, level, noise floor and pauses: only the origin differs."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _namespace() -> None:
+    require_namespace()
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Recordings:
+    return Recordings()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def artifacts(request: pytest.FixtureRequest) -> Path:
+    """Where a test leaves screenshots and logs for people to look at."""
+    folder: Path = Path("build/e2e/artifacts") / request.node.name.replace("/", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,92 @@
+"""The command line on real recordings, whole and damaged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import HUMAN, SYNTHETIC
+from tests.e2e.rig.recordings import Recordings
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def score(*paths: Path, form: str = "jsonl") -> tuple[int, list[dict[str, Any]], str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "monitor", "score", "--format", form, *map(str, paths)],
+        capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    records = [json.loads(x) for x in result.stdout.splitlines()] if form == "jsonl" else []
+    return result.returncode, records, result.stdout if form == "text" else result.stderr
+
+
+def test_human_and_synthetic_recordings(recordings: Recordings) -> None:
+    films = [recordings.film(v, "h264", "aac", "mp4") for v in (HUMAN, SYNTHETIC)]
+    code, records, _ = score(*films)
+    assert code == 0
+    human, synthetic = (r for r in records if r["type"] == "verdict")
+    assert (human["file"], human["state"]) == (str(films[0]), "normal")
+    assert (synthetic["file"], synthetic["state"]) == (str(films[1]), "alert")
+    assert synthetic["first_alarm_at"] <= 35
+    assert synthetic["onset"] is not None
+    assert 0 < synthetic["p_value"] < human["p_value"] <= 1
+    windows = [r for r in records if r["type"] == "window"]
+    assert {w["detector"] for w in windows} == {"voice", "face"}
+    for window in windows:
+        assert window["end"] > window["start"]
+        assert ("llr" in window) != ("abstained" in window)
+    for verdict, film in zip((human, synthetic), films, strict=True):
+        seconds = verdict["seconds"]
+        length = recordings.voice(HUMAN if film is films[0] else SYNTHETIC).seconds
+        total = seconds["scored"] + seconds["abstained"] + seconds["lost"]
+        assert total == pytest.approx(length, abs=0.2)
+        assert set(verdict["models"]) == {"voice", "face"}
+
+
+def test_the_same_recording_gives_the_same_answer(recordings: Recordings) -> None:
+    path = recordings.voice(HUMAN).wav16
+    assert score(path) == score(path)
+
+
+def test_text_is_for_people(recordings: Recordings) -> None:
+    code, _, text = score(recordings.voice(HUMAN).wav16, form="text")
+    assert code == 0
+    assert "normal" in text
+    assert "s scored" in text
+
+
+@pytest.mark.parametrize("kind", ["cut.mp4", "empty.wav", "empty.mp4", "text.wav"])
+def test_bad_input_is_named(recordings: Recordings, kind: Any) -> None:
+    path = recordings.damaged(kind)
+    code, records, error = score(path)
+    assert code == 2
+    assert records == []
+    assert path.name in error
+    assert "Traceback" not in error
+
+
+def test_a_truncated_recording_is_scored_as_far_as_it_goes(recordings: Recordings) -> None:
+    code, records, _ = score(recordings.damaged("cut.wav"))
+    assert code == 0
+    verdict = records[-1]
+    assert verdict["seconds"]["scored"] > 0
+    assert verdict["ended"] == "truncated" or verdict["seconds"]["lost"] == 0
+
+
+def test_a_film_without_sound_says_that_nothing_was_heard(recordings: Recordings) -> None:
+    code, records, _ = score(recordings.damaged("video-only.mp4"))
+    assert code == 0
+    verdict = records[-1]
+    assert verdict["p_value"] is None
+    assert verdict["seconds"]["scored"] == 0
+    assert verdict["seconds"]["abstained"] > 0
+
+
+def test_one_bad_file_does_not_stop_the_others(recordings: Recordings) -> None:
+    code, records, error = score(recordings.damaged("text.wav"), recordings.voice(HUMAN).wav16)
+    assert code == 2
+    assert records[-1]["state"] == "normal"
+    assert "error" in error

@@ -1,0 +1,111 @@
+"""The HTTP interface: who may do what, and what errors look like."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from monitor.app import Service
+from monitor.settings import load
+from monitor.web.auth import digest
+
+SCOPES = ("publish", "read", "control", "metrics")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    tokens = [{"name": s, "sha256": digest(f"{s}-token"), "scopes": [s]} for s in SCOPES]
+    service = Service(load(None, server={"tokens": tokens}))
+    transport = httpx.ASGITransport(service.app)
+    async with (
+        service.app.router.lifespan_context(service.app),
+        httpx.AsyncClient(transport=transport, base_url="http://monitor") as found,
+    ):
+        yield found
+
+
+def bearer(scope: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {scope}-token"}
+
+
+ROUTES = [
+    ("GET", "/api/v1/calls", "read", 200),
+    ("GET", "/api/v1/calls/none", "read", 404),
+    ("GET", "/api/v1/alerts", "read", 200),
+    ("GET", "/api/v1/sources", "read", 200),
+    ("DELETE", "/api/v1/calls/none", "control", 404),
+    ("DELETE", "/api/v1/sources/none", "control", 404),
+    ("POST", "/api/v1/sources", "control", 422),
+    ("POST", "/whip", "publish", 415),
+    ("PATCH", "/whip/none", "publish", 404),
+    ("DELETE", "/whip/none", "publish", 404),
+    ("GET", "/metrics", "metrics", 200),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope", "status"), ROUTES)
+async def test_each_route_wants_its_scope(
+    client: httpx.AsyncClient, method: str, path: str, scope: str, status: int
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    for other in set(SCOPES) - {scope}:
+        refused = await client.request(method, path, headers=bearer(other))
+        assert refused.status_code == 403
+        assert scope in refused.json()["detail"]
+    allowed = await client.request(method, path, headers=bearer(scope))
+    assert allowed.status_code == status
+    if status >= 400:
+        assert allowed.headers["content-type"] == "application/problem+json"
+        assert {"type", "title", "status", "detail"} <= allowed.json().keys()
+
+
+async def test_every_route_but_health_and_page_is_in_the_table_above(
+    client: httpx.AsyncClient,
+) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    tried = {p.replace("/none", "/*") for _, p, _, _ in ROUTES}
+    known = {p.partition("{")[0] + ("*" if "{" in p else "") for p in paths}
+    # The stream never ends, so it is tried end to end.
+    assert known - tried == {"/healthz", "/readyz", "/api/v1/events"}
+
+
+async def test_health_needs_no_token(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["models"]["voice"]
+
+
+async def test_an_invalid_field_is_named(client: httpx.AsyncClient) -> None:
+    for body, field in [
+        ({"uri": "file:///etc/passwd"}, "uri"),
+        ({"uri": "rtsp://camera/", "participant": ""}, "participant"),
+        ({"uri": "rtsp://camera/", "transport": "pigeon"}, "transport"),
+        ({"uri": "rtsp://camera/", "colour": "red"}, "colour"),
+        ({}, "uri"),
+    ]:
+        answer = await client.post("/api/v1/sources", json=body, headers=bearer("control"))
+        assert answer.status_code == 422
+        assert answer.json()["field"] == field
+    answer = await client.get("/api/v1/calls?limit=0", headers=bearer("read"))
+    assert answer.json()["field"] == "limit"
+
+
+async def test_metrics_in_both_formats(client: httpx.AsyncClient) -> None:
+    plain = await client.get("/metrics", headers=bearer("metrics"))
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert "monitor_certificate_info" in plain.text
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    modern = await client.get("/metrics", headers=bearer("metrics") | accept)
+    assert modern.headers["content-type"].startswith("application/openmetrics-text")
+    assert modern.text.rstrip().endswith("# EOF")
+
+
+async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert page.status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for name in ("page.js", "style.css", "icon.svg"):
+        assert (await client.get(f"/console/{name}")).status_code == 200

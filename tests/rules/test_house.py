@@ -1,0 +1,110 @@
+"""The rules of the house that a program can check."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from monitor.inference.catalogue import Catalogue
+from monitor.metrics import Metrics
+from monitor.settings import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "monitor").rglob("*.py"))
+LONGEST = 300
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_is_one_noun_and_not_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST
+    words = set(path.stem.split("_"))
+    assert not words & {"manager", "helper", "helpers", "util", "utils", "common", "misc"}
+
+
+def test_no_module_is_an_orphan() -> None:
+    imported: set[str] = set()
+    for path in SOURCES:
+        package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or package
+                imported |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    entry = {"monitor.__main__", "monitor.training.__main__"}
+    modules = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts)
+        for p in SOURCES
+        if p.name != "__init__.py"
+    }
+    assert modules - imported - entry == set()
+
+
+def test_every_model_has_file_card_hash_and_license() -> None:
+    folder = ROOT / "models"
+    catalogue = Catalogue(folder)
+    assert catalogue.models
+    for name in catalogue.models:
+        model = catalogue.verified(name)
+        card = model.card.read_text()
+        assert model.sha256 in card, f"{model.card} does not name the file it describes"
+        assert model.license
+        assert model.path.stat().st_size < 8 * 2**20
+    entries = tomllib.loads((folder / "manifest.toml").read_text())["model"]
+    for entry in entries:
+        assert {"data", "command", "metrics", "parameters"} <= entry.keys()
+    known = {m.path for m in catalogue.models.values()}
+    assert set(folder.rglob("*.onnx")) == known
+
+
+def test_every_metric_is_documented_and_used() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    source = "\n".join(p.read_text() for p in SOURCES)
+    metrics = Metrics()
+    for attribute, family in vars(metrics).items():
+        if not hasattr(family, "describe"):
+            continue
+        (described,) = family.describe()
+        assert f"`{described.name}" in text, f"docs/metrics.md lacks {described.name}"
+        uses = len(re.findall(rf"(?:self|metrics|_metrics)\.{attribute}\b", source))
+        assert uses >= 2, f"{described.name} is never set"
+
+
+def test_no_metric_documented_that_does_not_exist() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    known = {family.name for m in [Metrics()] for family in m.registry.collect()}
+    documented = set(re.findall(r"`(monitor_[a-z_]+)", text))
+    assert {name.removesuffix("_total") for name in documented} <= known
+
+
+def test_no_label_is_open_ended() -> None:
+    allowed = {
+        "ingest", "state", "reason", "detector", "outcome", "stage", "tier", "type", "action",
+        "sink", "event", "model", "calibration", "certificate",
+    }  # fmt: skip
+    for family in vars(Metrics()).values():
+        assert set(getattr(family, "_labelnames", ())) <= allowed
+
+
+def test_the_example_settings_parse_and_show_the_defaults() -> None:
+    path = ROOT / "deploy" / "monitor.toml"
+    example, defaults = load(path), load(None)
+    for name in ("limits", "video", "rtsp", "webrtc", "alarm"):
+        assert getattr(example, name) == getattr(defaults, name)
+    written = tomllib.loads(path.read_text())
+    missing = set(type(defaults).model_fields) - set(written) - {"token", "models_dir"}
+    assert missing == set()
+
+
+def test_no_path_of_a_machine_and_no_outside_host() -> None:
+    suspicious = re.compile(r"/(?:root|home|work|mnt)/\w|\bsrc=[\"']https?://|stun\.l\.google")
+    for path in [*SOURCES, *(ROOT / "monitor" / "web" / "console").iterdir()]:
+        assert not suspicious.search(path.read_text()), path
+
+
+def test_changelog_and_version_agree() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f'__version__ = "{version}"' in (ROOT / "monitor" / "__init__.py").read_text()
