@@ -18,8 +18,8 @@ import monitor
 from monitor import log
 from monitor.analysis.cascade import Cascade
 from monitor.analysis.speech import SpeechGate
-from monitor.calls.pipeline import Stages
 from monitor.calls.registry import CapacityError, Registry
+from monitor.calls.stages import Judges, Stages
 from monitor.decision import policy
 from monitor.decision.alarm import AlarmTiming
 from monitor.delivery.fanout import Fanout
@@ -28,7 +28,7 @@ from monitor.delivery.recent import RecentAlerts
 from monitor.delivery.webhook import WebhookSink
 from monitor.detectors.face import FaceDetector
 from monitor.detectors.voice import VoiceDetector
-from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
+from monitor.inference.catalogue import Catalogue, CatalogueError, Model, default_folder
 from monitor.inference.executor import Executor
 from monitor.ingest.file import FileSource
 from monitor.ingest.rtsp import RtspOptions, RtspSource
@@ -37,6 +37,7 @@ from monitor.ingest.whip import Offer
 from monitor.metrics import Metrics
 from monitor.protocols import Sink
 from monitor.settings import ALL_SCOPES, Settings, SettingsError
+from monitor.types import AlertType
 from monitor.web import api, health, problems, whip
 from monitor.web.auth import Gatekeeper, Grant, digest
 from monitor.web.events import EventStream
@@ -45,28 +46,45 @@ _log = log.get(__name__)
 _CONSOLE = Path(__file__).parent / "web" / "console"
 
 
-def build_stages(settings: Settings, metrics: Metrics) -> Stages:
-    """Load and check every model; raises CatalogueError naming the file that is wrong."""
-    catalogue = Catalogue(settings.models_dir or default_folder())
+def load_judges(folder: Path) -> Judges:
+    """Load and check the models of a folder; raises CatalogueError naming what is wrong."""
+    catalogue = Catalogue(folder)
     model = catalogue.verified("voice")
     if model.decision is None:
         raise CatalogueError(f"{catalogue.folder}: model 'voice' has no decision file")
+    return Judges(
+        VoiceDetector(model), FaceDetector(), {AlertType.VOICE: load_policy(model.decision, model)}
+    )
+
+
+def load_policy(path: Path, model: Model) -> policy.Policy:
+    """Read a policy made for a model; raises CatalogueError naming what is wrong."""
     try:
-        voice_policy = policy.loads(model.decision.read_text(encoding="utf-8"))
+        found = policy.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path}: {error.strerror}") from error
     except policy.PolicyError as error:
-        raise CatalogueError(f"{model.decision}: {error}") from error
-    if voice_policy.certificate.model != model.version:
+        raise CatalogueError(f"{path}: {error}") from error
+    if found.certificate.model != model.version:
         raise CatalogueError(
-            f"{model.decision}: made for model {voice_policy.certificate.model}, "
-            f"but {model.path} is {model.version}"
+            f"{path}: made for model {found.certificate.model}, but {model.path} is {model.version}"
         )
-    voice, face = VoiceDetector(model), FaceDetector()
-    metrics.model.labels(voice.name, voice.model, voice_policy.identity).set(1)
-    metrics.model.labels(face.name, face.model, "none").set(1)
-    for tier in voice_policy.certificate.tiers.values():
-        metrics.certificate.labels(tier.name, voice_policy.identity).set(tier.certified)
-        metrics.certificate_bound.labels(tier.name).set(tier.bound_per_hour)
-        metrics.certificate_hours.labels(tier.name).set(tier.hours)
+    return found
+
+
+def build_stages(settings: Settings, metrics: Metrics) -> Stages:
+    """Load and check every model; raises CatalogueError naming the file that is wrong."""
+    judges = load_judges(settings.models_dir or default_folder())
+    challenger = load_judges(settings.challenger_dir) if settings.challenger_dir else None
+    for type_, used in judges.policies.items():
+        detector = judges.voice if type_ is AlertType.VOICE else judges.face
+        metrics.model.labels(detector.name, detector.model, used.identity).set(1)
+        for tier in used.certificate.tiers.values():
+            metrics.certificate.labels(type_, tier.name, used.identity).set(tier.certified)
+            metrics.certificate_bound.labels(type_, tier.name).set(tier.bound_per_hour)
+            metrics.certificate_hours.labels(type_, tier.name).set(tier.hours)
+    if AlertType.FACE not in judges.policies:
+        metrics.model.labels(judges.face.name, judges.face.model, "none").set(1)
     timing = AlarmTiming(
         warm_up=settings.alarm.warm_up,
         clear_after=settings.alarm.clear_after,
@@ -74,10 +92,9 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
     )
     return Stages(
         gate=SpeechGate(),
-        voice=voice,
-        voice_policy=voice_policy,
         cascade=Cascade(),
-        face=face,
+        judges=judges,
+        challenger=challenger,
         executor=Executor(settings.limits.inference_threads, metrics.stage),
         timing=timing,
         wall=lambda: datetime.now(UTC),
@@ -173,12 +190,13 @@ class Service:
         def open_pull(request: api.SourceRequest) -> RtspSource:
             return open_rtsp(settings, request.uri, request.participant, request.transport)
 
-        models = {d.name: d.model for d in (self._stages.voice, self._stages.face)}
         app.include_router(whip.router(self.registry, gatekeeper, open_whip))
         app.include_router(
             api.router(self.registry, gatekeeper, self._alerts, self._events, open_pull)
         )
-        app.include_router(health.router(self.registry, gatekeeper, self.metrics, models))
+        app.include_router(
+            health.router(self.registry, gatekeeper, self.metrics, self._stages.judges.models)
+        )
 
         @app.get("/", include_in_schema=False)
         async def index() -> Response:

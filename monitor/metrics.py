@@ -152,19 +152,25 @@ class Metrics:
         self.certificate = Gauge(
             "monitor_certificate_info",
             "1 if the tier's false-alarm rate is certified, 0 if not",
-            ["tier", "certificate"],
+            ["type", "tier", "certificate"],
             registry=r,
         )
         self.certificate_bound = Gauge(
             "monitor_certificate_false_alarms_per_hour",
             "One-sided 95 % upper limit of false alarms per hour of genuine speech",
-            ["tier"],
+            ["type", "tier"],
             registry=r,
         )
         self.certificate_hours = Gauge(
             "monitor_certificate_hours",
             "Hours of genuine speech behind the limit",
-            ["tier"],
+            ["type", "tier"],
+            registry=r,
+        )
+        self.compared_windows = Counter(
+            "monitor_challenger_windows",
+            "Windows judged by both, by the state after it",
+            ["state", "challenger_state"],
             registry=r,
         )
         self._states: dict[str, tuple[str, AlarmState]] = {}
@@ -222,6 +228,10 @@ class Metrics:
             self.calls.labels(ingest, before).dec()
             self.calls.labels(ingest, verdict.state).inc()
             self._states[call] = (ingest, verdict.state)
+
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        """Count windows after which champion and challenger stand differently."""
+        self.compared_windows.labels(verdict.state, challenger.state).inc()
 
     def alert(self, alert: Alert) -> None:
         """Count the message."""

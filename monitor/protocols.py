@@ -83,6 +83,9 @@ class Sink(Protocol):
     def verdict(self, call: str, verdict: Verdict) -> None:
         """A participant's standing after a window."""
 
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        """What the challenger made of the same window; only with a challenger configured."""
+
     def alert(self, alert: Alert) -> None:
         """An alarm state changed."""
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from monitor import wire
 from monitor.calls.call import Call
-from monitor.calls.pipeline import Stages
+from monitor.calls.stages import Stages
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics
 from monitor.protocols import Source
-from monitor.types import AlarmState, Alert, AlertAction, Outcome, Seconds, Verdict
+from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Seconds, Verdict
 
 _GRAVITY = (AlarmState.WARMING, AlarmState.NORMAL, AlarmState.REVIEW, AlarmState.ALERT)
 
@@ -93,8 +93,8 @@ def _summary(
         "ended": reason,
         "final_state": record["state"],
         "seconds": record["seconds"],
-        "models": {d.name: d.model for d in (stages.voice, stages.face)},
-        "calibration": stages.voice_policy.identity,
+        "models": stages.judges.models,
+        "calibration": stages.judges.policies[AlertType.VOICE].identity,
     }
 
 

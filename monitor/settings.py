@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     """Where the service keeps what it writes."""
     models_dir: Path | None = None
     """The folder with manifest.toml; None means the one that came with the package."""
+    challenger_dir: Path | None = None
+    """A second folder like models_dir: its decisions are compared, never delivered."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: Server = Server()
     limits: Limits = Limits()

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.calls.call import Call
-from monitor.calls.pipeline import Stages
+from monitor.calls.stages import Stages
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics

@@ -103,6 +103,8 @@ class AbstentionReason(StrEnum):
     """No face was found in the window."""
     FACE_TOO_SMALL = "face_too_small"
     """The face has too few pixels to judge."""
+    NOT_MEASURABLE = "not_measurable"
+    """Quality in which the detector was shown to be worse than saying nothing."""
     NO_MODEL = "no_model"
     """No model is installed for this detector."""
     FAULT = "fault"
@@ -207,6 +209,11 @@ class AlertType(StrEnum):
     FACE = "face"
     SYNC = "sync"
     FUSED = "fused"
+
+    @property
+    def order(self) -> int:
+        """Which type speaks first when several are in the same state."""
+        return list(AlertType).index(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ import numpy as np
 
 from monitor.analysis.cascade import Cascade
 from monitor.analysis.speech import SpeechGate
-from monitor.calls.pipeline import Stages
+from monitor.calls.stages import Judges, Stages
 from monitor.decision.alarm import AlarmTiming
 from monitor.decision.calibration import Calibration
-from monitor.decision.certificate import Certificate, Tier
+from monitor.decision.certificate import POOLED, Certificate, Tier
 from monitor.decision.policy import Policy
+from monitor.decision.quality_bins import BinnedCalibration, QualityBin
 from monitor.decision.sequential import ScanModel
 from monitor.detectors.face import FaceDetector
 from monitor.inference.executor import Executor
@@ -21,6 +22,7 @@ from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,
     Alert,
+    AlertType,
     AudioFrame,
     AudioWindow,
     Outcome,
@@ -54,30 +56,35 @@ class BrokenDetector(LevelDetector):
 
 
 POLICY = Policy(
-    Calibration(slope=0.5, intercept=0.0, low=-2.0, high=2.0),
+    BinnedCalibration(
+        {},
+        (QualityBin({}, Calibration(slope=0.5, intercept=0.0, low=-2.0, high=2.0), 0.3, 50, 50),),
+    ),
     ScanModel(genuine=-1.0, separation=2.0, between=0.3, within=0.5, autocorrelation=0.5),
     Certificate(
         identity="testtesttest",
         model="fakefakefake",
         date="2026-01-01",
         tiers={
-            "review": Tier("review", 2.0, 0.05, calls=100, hours=8, alarms=5),
-            "alert": Tier("alert", 4.0, 0.01, calls=400, hours=32, alarms=0),
+            "review": Tier("review", 0.6, {POOLED: 2.0}, "conformal", 100, hours=8, alarms=5),
+            "alert": Tier("alert", 0.12, {POOLED: 4.0}, "conformal", 400, hours=32, alarms=0),
         },
-        maxima=tuple(np.linspace(-3, 3, 99)),
+        maxima={POOLED: tuple(float(x) for x in np.linspace(-3, 3, 99))},
         source="made up for tests",
     ),
 )
 
 
-def stages(detector: LevelDetector | None = None, threads: int = 2) -> Stages:
+def stages(
+    detector: LevelDetector | None = None, threads: int = 2, challenger: Judges | None = None
+) -> Stages:
     """Real speech gate, cascade and executor around a fake voice detector."""
+    voice = detector or LevelDetector()
     return Stages(
         gate=SpeechGate(),
-        voice=detector or LevelDetector(),
-        voice_policy=POLICY,
         cascade=Cascade(),
-        face=FaceDetector(),
+        judges=Judges(voice, FaceDetector(), {AlertType.VOICE: POLICY}),
+        challenger=challenger,
         executor=Executor(threads),
         timing=AlarmTiming(),
         wall=lambda: datetime(2026, 1, 1, tzinfo=UTC),
@@ -108,6 +115,7 @@ class MemorySink:
     outcomes: list[Outcome] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    comparisons: list[tuple[Verdict, Verdict]] = field(default_factory=list)
     faces: list[tuple[float, bool]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
@@ -122,6 +130,9 @@ class MemorySink:
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
+
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        self.comparisons.append((verdict, challenger))
 
     def alert(self, alert: Alert) -> None:
         self.alerts.append(alert)

@@ -7,29 +7,17 @@ from datetime import datetime
 
 from monitor import log
 from monitor.calls.intake import Arrival, CallIntake
-from monitor.calls.pipeline import FacePath, Stages, VoicePath
+from monitor.calls.pipeline import Pipeline
+from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source, SourceError
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, Verdict, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
 
 _log = log.get(__name__)
 
 IDLE_AFTER = 2.5
 """Seconds without audio after which a live participant's time is booked as lost."""
 _TICK = 0.5
-
-
-@dataclass(slots=True)
-class Participant:
-    """What is kept of one participant while the call lasts."""
-
-    name: str
-    expects_audio: bool = True
-    expects_video: bool = True
-    voice: VoicePath | None = None
-    face: FacePath | None = None
-    verdict: Verdict | None = None
-    warned: bool = False
 
 
 @dataclass(slots=True)
@@ -50,7 +38,7 @@ class Call:
     """Why the call ended, in one word, once it has."""
     detail: str = ""
     """More about the end, in words."""
-    participants: dict[str, Participant] = field(default_factory=dict)
+    participants: dict[str, Pipeline] = field(default_factory=dict)
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
@@ -127,21 +115,13 @@ class Call:
         async for arrival in intake.video:
             if isinstance(arrival.media, VideoFrame):
                 self.media_seen.set()
-                participant = self._participant(arrival.media.participant)
-                if participant.face is None:
-                    participant.face = FacePath(self.id, participant.name, self.stages, self.sink)
-                await participant.face.push(arrival.media)
+                await self._pipeline(arrival.media.participant).see(arrival.media)
 
     async def _hear(self, arrival: Arrival, media: AudioFrame | Gap, reason: LostReason) -> None:
-        participant = self._participant(media.participant)
-        if participant.voice is None:
-            participant.voice = VoicePath(self.id, participant.name, self.stages, self.sink)
         if isinstance(media, AudioFrame):
             self.media_seen.set()
-        verdicts = await participant.voice.push(media, reason)
-        if verdicts:
-            participant.verdict = verdicts[-1]
-        if verdicts and self.source.live and isinstance(media, AudioFrame):
+        completed = await self._pipeline(media.participant).hear(media, reason)
+        if completed and self.source.live and isinstance(media, AudioFrame):
             lag = time.monotonic() - arrival.at
             self.metrics.lag.labels("voice").observe(lag, {"call": self.id})
 
@@ -152,43 +132,37 @@ class Call:
             if not intake.began:
                 continue
             now = intake.now()
-            for participant in list(self.participants.values()):
-                if not participant.expects_audio or len(intake.audio):
+            for pipeline in list(self.participants.values()):
+                if not pipeline.tracks.audio or len(intake.audio):
                     continue
-                heard = participant.voice.end if participant.voice else None
+                heard = pipeline.heard
                 if now - (heard or 0.0) < IDLE_AFTER:
                     continue
-                if heard is None and not participant.warned:
-                    participant.warned = True
+                if heard is None:
                     _log.warning("no audio", call=self.id, detail="no audio frame has arrived")
                 # Half a tick behind: a frame that is just arriving must not be overtaken.
-                gap = Gap(participant.name, Span(heard or 0.0, now - _TICK), LostReason.IDLE)
+                span = Span(heard or 0.0, now - _TICK)
+                gap = Gap(pipeline.participant, span, LostReason.IDLE)
                 intake.audio.put(Arrival(gap, time.monotonic()))
 
     def _announce(self, tracks: Tracks) -> None:
-        participant = self._participant(tracks.participant)
-        participant.expects_audio, participant.expects_video = tracks.audio, tracks.video
+        self._pipeline(tracks.participant).tracks = tracks
         if not tracks.audio:
             _log.warning("no audio", call=self.id, detail="the source offers no audio track")
         if not tracks.video:
             _log.info("no video", call=self.id, detail="the source offers no video track")
 
-    def _participant(self, name: str) -> Participant:
-        return self.participants.setdefault(name, Participant(name))
+    def _pipeline(self, participant: str) -> Pipeline:
+        if participant not in self.participants:
+            pipeline = Pipeline(self.id, participant, self.stages, self.sink)
+            self.participants[participant] = pipeline
+        return self.participants[participant]
 
     async def _finish(self, intake: CallIntake) -> None:
         """Give every participant a last verdict."""
-        for participant in self.participants.values():
-            if participant.voice is not None:
-                end = participant.voice.end or 0.0
-                if self.source.live and intake.began and intake.now() - end > IDLE_AFTER:
-                    span = Span(end, intake.now())
-                    gap = Gap(participant.name, span, LostReason.IDLE)
-                    await participant.voice.push(gap, LostReason.IDLE)
-            face = participant.face.finish() if participant.face is not None else None
-            if participant.voice is not None:
-                participant.verdict = await participant.voice.finish()
-            elif face is not None:
-                participant.verdict = face
-            if participant.verdict is not None:
-                self.sink.verdict(self.id, participant.verdict)
+        for pipeline in self.participants.values():
+            heard = pipeline.heard
+            if heard is not None and self.source.live and intake.now() - heard > IDLE_AFTER:
+                gap = Gap(pipeline.participant, Span(heard, intake.now()), LostReason.IDLE)
+                await pipeline.hear(gap, LostReason.IDLE)
+            await pipeline.finish()

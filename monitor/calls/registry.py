@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from monitor import log
 from monitor.calls.call import Call
-from monitor.calls.pipeline import Stages
+from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source
 

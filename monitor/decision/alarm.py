@@ -5,7 +5,7 @@ state       normal | alert .......... | normal
                    ^ raised           ^ cleared: below the clear level for 30 s
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from monitor.types import AlarmState, AlertAction
@@ -40,25 +40,24 @@ class Transition:
 class TierAlarm:
     """One tier of one participant."""
 
-    def __init__(self, tier: AlarmState, threshold: float, timing: AlarmTiming) -> None:
+    def __init__(self, tier: AlarmState, timing: AlarmTiming) -> None:
         self.tier = tier
-        self.threshold = threshold
         self.raised = False
         self.sequence = 0
         self._timing = timing
         self._below_since: float | None = None
         self._quiet_until = 0.0
 
-    def update(self, statistic: float, time: float) -> Transition | None:
+    def update(self, statistic: float, threshold: float, time: float) -> Transition | None:
         """Return the transition this statistic causes at `time` call seconds, if any."""
         if not self.raised:
-            if statistic <= self.threshold or time < self._quiet_until:
+            if statistic <= threshold or time < self._quiet_until:
                 return None
             self.raised = True
             self.sequence += 1
             self._below_since = None
             return Transition(self.tier, AlertAction.RAISED, self.sequence)
-        if statistic >= self.threshold - self._timing.clear_margin:
+        if statistic >= threshold - self._timing.clear_margin:
             self._below_since = None
             return None
         if self._below_since is None:
@@ -73,24 +72,38 @@ class TierAlarm:
 class Alarm:
     """All tiers of one participant and one alert type."""
 
-    def __init__(self, thresholds: Mapping[str, float], timing: AlarmTiming) -> None:
-        """`thresholds` maps tier names to statistics; a missing tier never alarms."""
+    def __init__(self, tiers: Iterable[str], timing: AlarmTiming) -> None:
+        """`tiers` names those that can alarm."""
+        names = set(tiers)
         self._timing = timing
-        self.tiers = [TierAlarm(t, thresholds[t], timing) for t in TIERS if t in thresholds]
+        self._tiers = [TierAlarm(tier, timing) for tier in TIERS if tier in names]
         self._warm = False
 
-    def update(self, statistic: float, scored_seconds: float, time: float) -> list[Transition]:
-        """Take the statistic after one scored window; return what changed, mildest tier first."""
+    def update(
+        self,
+        statistic: float,
+        thresholds: Mapping[str, float],
+        scored_seconds: float,
+        time: float,
+    ) -> list[Transition]:
+        """Take the statistic after one scored window; return what changed, mildest tier first.
+
+        `thresholds` maps tiers to statistics that must be exceeded.
+        """
         self._warm = self._warm or scored_seconds >= self._timing.warm_up
         if not self._warm:
             return []
-        changes = (tier.update(statistic, time) for tier in self.tiers)
+        changes = (tier.update(statistic, thresholds[tier.tier], time) for tier in self._tiers)
         return [change for change in changes if change is not None]
+
+    @property
+    def raised(self) -> list[tuple[AlarmState, int]]:
+        """Raised tiers with their sequence numbers, mildest first."""
+        return [(tier.tier, tier.sequence) for tier in self._tiers if tier.raised]
 
     @property
     def state(self) -> AlarmState:
         """The gravest raised tier, or normal, or warming."""
-        raised = [tier.tier for tier in self.tiers if tier.raised]
-        if raised:
-            return raised[-1]
+        if self.raised:
+            return self.raised[-1][0]
         return AlarmState.NORMAL if self._warm else AlarmState.WARMING

@@ -1,94 +1,76 @@
-"""One participant's outcomes in order of time → verdicts and alarm transitions. Pure."""
+"""One alert type's LLRs in order of time → a statistic, alarm transitions, a p-value. Pure."""
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 from monitor.decision.alarm import Alarm, AlarmTiming, Transition
-from monitor.decision.ledger import Ledger
 from monitor.decision.policy import Policy
-from monitor.decision.sequential import HORIZON, ScanPoint, ScanStatistic
-from monitor.types import (
-    AlarmState,
-    AlertType,
-    Outcome,
-    Score,
-    Span,
-    Verdict,
-)
+from monitor.decision.quality_bins import NARROW_HZ
+from monitor.decision.sequential import STATISTICS, ScanPoint
+from monitor.types import AlarmState, AlertType, Quality, Span
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one outcome changed."""
+class Standing:
+    """Where a participant stands by one alert type."""
 
-    verdict: Verdict
-    transitions: tuple[Transition, ...]
+    type: AlertType
+    state: AlarmState
+    statistic: float
+    """Natural log; minus infinity before the first scored window."""
+    total: float | None
+    """Evidence of everything within the horizon; None before the first scored window."""
+    p_value: float | None
+    span: Span | None
+    """What carries the statistic."""
 
 
 class Decision:
-    """What is decided about one participant from one detector's outcomes.
+    """What one alert type makes of one participant.
 
-    Only scored windows move the statistic: an abstention adds exactly nothing to the evidence,
-    and its seconds are booked as unmonitored.
+    Only scored windows move the statistic: an abstention adds exactly nothing to it.
     """
 
-    def __init__(
-        self, participant: str, type_: AlertType, policy: Policy, timing: AlarmTiming
-    ) -> None:
-        self._participant = participant
-        self._type = type_
-        self._policy = policy
-        self._scan = ScanStatistic(policy.scan)
-        thresholds = {t.name: t.threshold for t in policy.certificate.tiers.values()}
-        self._alarm = Alarm({n: h for n, h in thresholds.items() if math.isfinite(h)}, timing)
+    def __init__(self, type_: AlertType, policy: Policy, timing: AlarmTiming) -> None:
+        self.type = type_
+        self.policy = policy
+        self._statistic = STATISTICS[policy.statistic](policy.scan)
+        self._alarm = Alarm(policy.certificate.tiers.keys(), timing)
         self._point: ScanPoint | None = None
         self._maximum = -math.inf
-        self._scores: deque[Score] = deque(maxlen=HORIZON)
-        self.ledger = Ledger()
+        self._narrow = self._windows = 0
 
-    def update(self, outcome: Outcome) -> Step:
-        """Take the next window's outcome."""
-        self.ledger.record(outcome)
-        transitions: list[Transition] = []
-        if isinstance(outcome, Score):
-            self._scores.append(outcome)
-            self._point = self._scan.update(outcome.llr, outcome.span)
-            self._maximum = max(self._maximum, self._point.statistic)
-            transitions = self._alarm.update(
-                self._point.statistic, self.ledger.scored, outcome.span.end
-            )
-        return Step(self.verdict(outcome.span.end), tuple(transitions))
+    def update(
+        self, llr: float, span: Span, quality: Quality, scored_seconds: float
+    ) -> list[Transition]:
+        """Take one scored window; return which tiers changed, mildest first."""
+        self._windows += 1
+        self._narrow += quality.get("bandwidth_hz", math.inf) < NARROW_HZ
+        self._point = self._statistic.update(llr, span)
+        self._maximum = max(self._maximum, self._point.statistic)
+        tiers = self.policy.certificate.tiers
+        thresholds = {name: tier.threshold(self.stratum) for name, tier in tiers.items()}
+        return self._alarm.update(self._point.statistic, thresholds, scored_seconds, span.end)
 
-    def verdict(self, time: float) -> Verdict:
-        """Return where the participant stands at `time` call seconds."""
-        point, state = self._point, self._alarm.state
-        alarmed = state in (AlarmState.REVIEW, AlarmState.ALERT)
-        return Verdict(
-            participant=self._participant,
-            time=time,
-            state=state,
-            type=self._type,
-            statistic=point.statistic if point else -math.inf,
-            llr=point.total if point else None,
-            p_value=self._policy.certificate.p_value(self._maximum) if point else None,
-            onset=point.span.start if point and alarmed else None,
-            seconds=self.ledger.seconds(),
-        )
+    @property
+    def stratum(self) -> str:
+        """The kind of call whose reference applies: the band of most of its windows."""
+        return "narrow" if 2 * self._narrow > self._windows else "wide"
 
     @property
     def raised(self) -> list[tuple[AlarmState, int]]:
         """Tiers that are raised now, with their sequence numbers."""
-        return [(tier.tier, tier.sequence) for tier in self._alarm.tiers if tier.raised]
+        return self._alarm.raised
 
-    @property
-    def span(self) -> Span | None:
-        """The span that carries the statistic, or None before the first score."""
-        return self._point.span if self._point else None
-
-    def evidence(self) -> tuple[Score, ...]:
-        """Return the scores inside the span that carries the statistic."""
-        span = self.span
-        if span is None:
-            return ()
-        return tuple(s for s in self._scores if s.span.start >= span.start)
+    def standing(self) -> Standing:
+        """Return where the participant stands now."""
+        point = self._point
+        certificate = self.policy.certificate
+        return Standing(
+            type=self.type,
+            state=self._alarm.state,
+            statistic=point.statistic if point else -math.inf,
+            total=point.total if point else None,
+            p_value=certificate.p_value(self._maximum, self.stratum) if point else None,
+            span=point.span if point else None,
+        )

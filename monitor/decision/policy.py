@@ -1,4 +1,4 @@
-"""The file that says how one detector's scores become alarms. Pure.
+"""The file that says how one alert type's scores become alarms. Pure.
 
 Calibration, scan model and thresholds belong to one model file: a policy names the model it was
 made for, and its own hash is the calibration id on every score.
@@ -6,13 +6,17 @@ made for, and its own hash is the calibration id on every score.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from monitor.decision.calibration import Calibration
-from monitor.decision.certificate import Certificate, Tier
-from monitor.decision.sequential import ScanModel
+from monitor.decision.certificate import POOLED, Certificate, Tier
+from monitor.decision.drift import Histogram
+from monitor.decision.quality_bins import BinnedCalibration, QualityBin
+from monitor.decision.sequential import STATISTICS, ScanModel
 
+VERSION = 2
 IDENTITY_DIGITS = 12
 
 
@@ -22,11 +26,15 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything the decision about one detector needs."""
+    """Everything the decision about one alert type needs."""
 
-    calibration: Calibration
+    calibration: BinnedCalibration
     scan: ScanModel
     certificate: Certificate
+    statistic: str = "scan"
+    """A name in STATISTICS."""
+    reference: Mapping[str, Histogram] = field(default_factory=dict)
+    """What windows of genuine reference calls look like, for drift."""
 
     @property
     def identity(self) -> str:
@@ -40,33 +48,64 @@ def loads(text: str) -> Policy:
         document: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise PolicyError(f"not JSON: {error}") from error
-    field = "?"
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise PolicyError(f"version: must be {VERSION}")
+    at = "calibration"
     try:
-        field = "calibration"
-        calibration = Calibration(**document[field])
-        field = "scan"
-        scan = ScanModel(**document[field])
-        field = "certificate"
-        certificate = dict(document[field])
-        field = "certificate.tiers"
-        tiers = {t["name"]: Tier(**t) for t in certificate.pop("tiers")}
-        field = "certificate"
-        maxima = tuple(sorted(certificate.pop("maxima")))
-        identity = hashlib.sha256(text.encode()).hexdigest()[:IDENTITY_DIGITS]
-        return Policy(
-            calibration, scan, Certificate(identity, tiers=tiers, maxima=maxima, **certificate)
+        bins = tuple(
+            QualityBin(**{**b, "calibration": Calibration(**b["calibration"])})
+            for b in document[at]["bins"]
         )
-    except (KeyError, TypeError) as error:
-        raise PolicyError(f"{field}: {error}") from error
+        calibration = BinnedCalibration(document[at]["cuts"], bins)
+        at = "scan"
+        scan = ScanModel(**document[at])
+        at = "statistic"
+        statistic = document[at]
+        if statistic not in STATISTICS:
+            raise KeyError(statistic)
+        at = "reference"
+        reference = {
+            m: Histogram(tuple(h["edges"]), tuple(h["counts"])) for m, h in document[at].items()
+        }
+        at = "certificate"
+        fields = dict(document[at])
+        at = "certificate.tiers"
+        tiers = {t["name"]: Tier(**t) for t in fields.pop("tiers")}
+        at = "certificate.maxima"
+        maxima = {s: tuple(sorted(m)) for s, m in fields.pop("maxima").items()}
+        if POOLED not in maxima:
+            raise KeyError(POOLED)
+        at = "certificate.tiers.thresholds"
+        for tier in tiers.values():
+            tier.threshold(POOLED)
+        at = "certificate"
+        identity = hashlib.sha256(text.encode()).hexdigest()[:IDENTITY_DIGITS]
+        certificate = Certificate(identity, tiers=tiers, maxima=maxima, **fields)
+        return Policy(calibration, scan, certificate, statistic, reference)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PolicyError(f"{at}: {error}") from error
 
 
 def dumps(
-    calibration: Calibration, scan: ScanModel, certificate: dict[str, Any], tiers: list[Tier]
+    calibration: BinnedCalibration,
+    scan: ScanModel,
+    statistic: str,
+    tiers: Sequence[Tier],
+    maxima: Mapping[str, Sequence[float]],
+    reference: Mapping[str, Histogram],
+    **origin: str,
 ) -> str:
-    """Write a policy as JSON; `certificate` holds `model`, `date`, `maxima` and `source`."""
+    """Write a policy as JSON; `origin` holds the certificate's `model`, `date` and `source`."""
     document = {
+        "version": VERSION,
         "calibration": asdict(calibration),
         "scan": asdict(scan),
-        "certificate": {**certificate, "tiers": [asdict(tier) for tier in tiers]},
+        "statistic": statistic,
+        "certificate": {
+            **origin,
+            "tiers": [asdict(tier) for tier in tiers],
+            "maxima": {s: sorted(m) for s, m in maxima.items()},
+        },
+        "reference": {m: asdict(h) for m, h in reference.items()},
     }
-    return json.dumps(document, indent=1) + "\n"
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"

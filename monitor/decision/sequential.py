@@ -13,6 +13,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,42 @@ class ScanPoint:
     """Speech windows in `span`."""
 
 
+class Statistic(Protocol):
+    """What turns one participant's window LLRs into something to hold against a threshold."""
+
+    def update(self, llr: float, span: Span) -> ScanPoint:
+        """Add a scored window and return the statistic."""
+
+
+class Cusum:
+    """Page's cumulative sum (Biometrika 1954), as an alternative to the scan.
+
+    It forgets an unremarkable past at once, but its evidence does not saturate: its thresholds
+    differ widely between detectors and must come from whole calls like any other.
+    """
+
+    REFERENCE = 0.75
+    """Of the separation: a higher reference value forgives more of a call's own offset."""
+
+    def __init__(self, model: ScanModel) -> None:
+        self._model = model
+        self._sum = self._total = 0.0
+        self._windows = 0
+        self._start = 0.0
+
+    def update(self, llr: float, span: Span) -> ScanPoint:
+        """Add a scored window and return the statistic."""
+        model = self._model
+        scale = model.separation / (model.between + model.within)
+        step = scale * (llr - model.genuine - self.REFERENCE * model.separation)
+        if self._sum <= 0:
+            self._start, self._windows = span.start, 0
+        self._sum = max(0.0, self._sum + step)
+        self._windows += 1
+        self._total += scale * (llr - model.genuine - model.separation / 2)
+        return ScanPoint(self._sum, self._total, Span(self._start, span.end), self._windows)
+
+
 class ScanStatistic:
     """The scan over one participant's recent speech windows."""
 
@@ -80,6 +117,13 @@ class ScanStatistic:
         best = int(np.argmax(evidence))
         start = self._spans[n - sizes[best]].start
         return ScanPoint(evidence[best], evidence[-1], Span(start, span.end), sizes[best])
+
+
+STATISTICS: dict[str, type[ScanStatistic] | type[Cusum]] = {
+    "scan": ScanStatistic,
+    "cusum": Cusum,
+}
+"""By the name that a policy gives it."""
 
 
 def fit(genuine: Sequence[NDArray[np.float64]], fake: Sequence[NDArray[np.float64]]) -> ScanModel:

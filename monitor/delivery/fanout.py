@@ -31,6 +31,10 @@ class Fanout:
         """Tell every sink of a verdict."""
         self._tell(lambda sink: sink.verdict(call, verdict))
 
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        """Tell every sink what the challenger made of the same window."""
+        self._tell(lambda sink: sink.compared(call, verdict, challenger))
+
     def alert(self, alert: Alert) -> None:
         """Tell every sink of an alert."""
         self._tell(lambda sink: sink.alert(alert))

@@ -21,6 +21,9 @@ class NullSink:
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Ignore it."""
 
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        """Ignore it."""
+
     def alert(self, alert: Alert) -> None:
         """Ignore it."""
 

@@ -148,9 +148,9 @@ def _record(call: Call) -> dict[str, Any]:
         "media": call.media_seen.is_set(),
         "participants": [
             {
-                "name": p.name,
-                "audio": p.expects_audio,
-                "video": p.expects_video,
+                "name": p.participant,
+                "audio": p.tracks.audio,
+                "video": p.tracks.video,
                 "verdict": wire.verdict(p.verdict) if p.verdict else None,
             }
             for p in call.participants.values()

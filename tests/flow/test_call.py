@@ -115,8 +115,9 @@ async def test_a_broken_sink_disturbs_nobody() -> None:
 
 async def test_a_source_without_audio_is_named() -> None:
     sink, _, call = await run(ScriptedSource(Tracks("remote", audio=False, video=True)))
-    assert call.participants["remote"].expects_audio is False
-    assert sink.verdicts == []
+    assert call.participants["remote"].tracks.audio is False
+    (verdict,) = sink.verdicts
+    assert (verdict.state, verdict.llr, verdict.p_value) == (AlarmState.WARMING, None, None)
 
 
 async def test_a_source_that_fails_ends_its_call_with_the_cause() -> None:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from monitor.decision.certificate import (
+    POOLED,
     Certificate,
     Tier,
     binomial_upper,
@@ -31,15 +32,19 @@ def test_conformal_threshold() -> None:
 
 
 def test_a_tier_is_certified_only_by_enough_calls() -> None:
-    few = Tier("review", 5.0, 0.01, calls=100, hours=8, alarms=0)
-    many = Tier("review", 5.0, 0.01, calls=300, hours=25, alarms=0)
+    few = Tier("alert", 0.12, {POOLED: 5.0}, "conformal", calls=100, hours=8, alarms=0)
+    many = Tier("alert", 0.12, {POOLED: 5.0}, "conformal", calls=300, hours=25, alarms=0)
     assert not few.certified
     assert many.certified
     assert many.bound_per_hour == pytest.approx(0.1198, abs=1e-3)
+    assert many.bound_per_call == pytest.approx(0.00994, abs=1e-4)
 
 
 def test_p_value_counts_genuine_calls_that_went_as_far() -> None:
-    certificate = Certificate("c", "m", "2026-01-01", {}, (1.0, 2.0, 3.0), "tests")
+    maxima = {POOLED: (1.0, 2.0, 3.0), "narrow": (5.0,)}
+    certificate = Certificate("c", "m", "2026-01-01", "tests", {}, maxima)
+    assert certificate.p_value(4.0, "narrow") == 1
+    assert certificate.p_value(4.0, "unheard of") == pytest.approx(1 / 4)
     assert certificate.p_value(-math.inf) == 1
     assert certificate.p_value(2.0) == pytest.approx(3 / 4)
     assert certificate.p_value(9.0) == pytest.approx(1 / 4)

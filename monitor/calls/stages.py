@@ -1,0 +1,43 @@
+"""What all calls of a process share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.analysis.cascade import Cascade
+from monitor.analysis.speech import SpeechGate
+from monitor.decision.alarm import AlarmTiming
+from monitor.decision.policy import Policy
+from monitor.inference.executor import Executor
+from monitor.protocols import Detector
+from monitor.types import AlertType, AudioWindow, FaceWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Detectors and the policies that turn their scores into decisions."""
+
+    voice: Detector[AudioWindow]
+    face: Detector[FaceWindow]
+    policies: Mapping[AlertType, Policy]
+    """Types without a policy never alarm."""
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Model version by detector."""
+        return {d.name: d.model for d in (self.voice, self.face)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Loaded once, used by every call."""
+
+    gate: SpeechGate
+    cascade: Cascade
+    judges: Judges
+    challenger: Judges | None
+    """Judges that see every window too and whose decisions are only compared."""
+    executor: Executor
+    timing: AlarmTiming
+    wall: Callable[[], datetime]
+    """Wall-clock time, for alerts only."""

@@ -1,0 +1,96 @@
+"""Audio of one participant → windows → outcomes."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from monitor import log
+from monitor.analysis.speech import SpeechMeter
+from monitor.analysis.windows import AudioWindower
+from monitor.calls.judgement import judged
+from monitor.calls.stages import Judges, Stages
+from monitor.types import (
+    AbstentionReason,
+    AlertType,
+    AudioFrame,
+    AudioWindow,
+    Gap,
+    LostReason,
+    Outcome,
+)
+
+_log = log.get(__name__)
+_Result = float | AbstentionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One window's outcome, and the challenger's if there is one."""
+
+    outcome: Outcome
+    challenger: Outcome | None
+
+
+class VoicePath:
+    """The voice of one participant."""
+
+    def __init__(self, call: str, participant: str, stages: Stages) -> None:
+        self._call = call
+        self._participant = participant
+        self._stages = stages
+        self._windower = AudioWindower(participant)
+        self._meter = SpeechMeter(stages.gate)
+
+    @property
+    def end(self) -> float | None:
+        """Call seconds up to which audio was taken in."""
+        return self._windower.end
+
+    def push(self, media: AudioFrame | Gap, reason: LostReason) -> AsyncIterator[Judged]:
+        """Take media in; yield what is judged about the windows it completes."""
+        if isinstance(media, Gap):
+            return self._judge(self._windower.gap(media))
+        return self._judge(self._windower.push(media, reason))
+
+    def finish(self) -> AsyncIterator[Judged]:
+        """Judge what is left."""
+        return self._judge(self._windower.flush())
+
+    async def _judge(self, windows: Iterable[AudioWindow]) -> AsyncIterator[Judged]:
+        stages = self._stages
+        for window in windows:
+            try:
+                measured, result, other = await stages.executor.run(
+                    "voice", partial(self._compute, window)
+                )
+            except Exception:  # noqa: BLE001
+                # One bad window must not end the call.
+                _log.exception("detector failed", detector="voice", call=self._call)
+                measured, result, other = window, AbstentionReason.FAULT, AbstentionReason.FAULT
+            outcome = self._outcome(stages.judges, measured, result)
+            challenger = stages.challenger
+            yield Judged(
+                outcome,
+                None if challenger is None else self._outcome(challenger, measured, other),
+            )
+
+    def _compute(self, window: AudioWindow) -> tuple[AudioWindow, _Result, _Result]:
+        judges, challenger = self._stages.judges, self._stages.challenger
+        measured = self._meter.measure(window)
+        result = judges.voice.judge([measured])[0]
+        if challenger is None or challenger.voice.model == judges.voice.model:
+            return measured, result, result
+        return measured, result, challenger.voice.judge([measured])[0]
+
+    def _outcome(self, judges: Judges, window: AudioWindow, result: _Result) -> Outcome:
+        return judged(
+            result,
+            detector=judges.voice.name,
+            model=judges.voice.model,
+            policy=judges.policies.get(AlertType.VOICE),
+            participant=self._participant,
+            span=window.span,
+            fresh=window.fresh,
+            quality=window.quality,
+            lost=window.lost,
+        )

@@ -1,0 +1,90 @@
+"""The channel simulator treats everyone in a group alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.training.channel import (
+    ChannelOdds,
+    compand,
+    draw_channel,
+    resample,
+    through_g711,
+    transmit,
+)
+from monitor.types import SAMPLE_RATE
+from tests.unit.training.voices import voice
+
+EVERYTHING = ChannelOdds(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+NOTHING = ChannelOdds(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def _pair() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return np.stack([voice(rng, 2.3), voice(rng, 2.3)])
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("odds", [ChannelOdds(), EVERYTHING])
+def test_length_and_level_are_kept(seed: int, odds: ChannelOdds) -> None:
+    channel = draw_channel(np.random.default_rng(seed), odds)
+    signals = _pair()
+    out = transmit(signals, channel)
+    assert out.shape == signals.shape
+    assert out.dtype == np.float32
+    level = 20 * np.log10(np.sqrt(np.mean(out**2, axis=1)) / (0.1 * channel.gain))
+    assert np.abs(level).max() < 1
+
+
+def test_level_of_a_recording_leaves_no_trace() -> None:
+    # Without the quantisers, which turn the last digit into a whole step.
+    odds = replace(EVERYTHING, codec=0, telephone=0)
+    channel = draw_channel(np.random.default_rng(3), odds)
+    signals = _pair()
+    louder = signals * np.array([[0.05], [1.0]], np.float32)
+    np.testing.assert_allclose(
+        transmit(signals, channel), transmit(louder, channel), rtol=0, atol=2e-3
+    )
+
+
+def test_both_sides_of_a_pair_get_the_same_draw() -> None:
+    channel = draw_channel(np.random.default_rng(5), EVERYTHING)
+    one = _pair()[:1]
+    twice = transmit(np.concatenate([one, one]), channel)
+    np.testing.assert_array_equal(twice[0], twice[1])
+    # And the same whenever it is applied.
+    np.testing.assert_array_equal(twice, transmit(np.concatenate([one, one]), channel))
+
+
+def test_a_draw_without_impairments_changes_level_only() -> None:
+    signals = _pair()
+    out = transmit(signals, draw_channel(np.random.default_rng(0), NOTHING))
+    for before, after in zip(signals, out, strict=True):
+        assert np.corrcoef(before, after)[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("law", ["mu", "a"])
+def test_companding_is_eight_bits_and_close(law: str) -> None:
+    x = np.linspace(-1, 1, 20_001)
+    y = compand(x, law)
+    assert len(np.unique(y)) <= 257  # zero has no sign
+    assert np.abs(y - x).max() < 0.04
+    loud = np.abs(x) > 0.02
+    assert np.abs(y[loud] / x[loud] - 1).max() < 0.05
+
+
+def test_telephone_keeps_length_and_removes_the_upper_band() -> None:
+    samples = np.random.default_rng(0).standard_normal(SAMPLE_RATE + 1).astype(np.float32) * 0.1
+    out = through_g711(samples)
+    assert out.shape == samples.shape
+    power = np.abs(np.fft.rfft(out)) ** 2
+    upper = slice(int(len(power) * 0.52), None)
+    assert power[upper].sum() < 1e-3 * power.sum()
+
+
+def test_resampling_there_and_back_is_the_low_band() -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    tone = np.sin(2 * np.pi * 440 * time)[None].astype(np.float32)
+    back = resample(resample(tone, SAMPLE_RATE // 2), SAMPLE_RATE)
+    np.testing.assert_allclose(back, tone, atol=1e-4)

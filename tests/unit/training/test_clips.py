@@ -1,0 +1,47 @@
+"""Splits are by source, hold speakers apart and leak nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor.training.clips import Split, fraction, load_clips, load_splits
+
+HEADER = (
+    "path,label,generator,generator_family,speaker,language,condition,source,licence,"
+    "orig_sample_rate,orig_codec,duration_s\n"
+)
+
+
+def _row(path: str, label: str, speaker: str, source: str) -> str:
+    return f"{path},{label},g,f,{speaker},en,,{source},unstated,16000,wav,3.0\n"
+
+
+def test_splits_are_disjoint_and_by_source(tmp_path: Path) -> None:
+    shared = next(iter(load_splits().shares))
+    lines = [HEADER, _row("t", "spoof", "s", "bigvgan-demo/bigvgan-demo.github.io")]
+    lines += [_row("new", "bonafide", "s", "somewhere/new")]
+    lines += [_row(f"{i}", "bonafide", f"s{i % 50}", shared) for i in range(200)]
+    lines += [_row(f"c{i}", "spoof", f"s{i % 50}", f"pypi:x of {shared}") for i in range(200)]
+    (tmp_path / "manifest.csv").write_text("".join(lines))
+    clips = load_clips(tmp_path)
+    assert clips[0].split is Split.TEST
+    assert clips[1].split is Split.TRAIN
+    people = {clip.speaker: clip.split for clip in clips[2:202]}
+    assert {Split.HUMAN, Split.TRAIN} == set(people.values())
+    for clip in clips[2:]:
+        expected = people[clip.speaker]
+        if clip.fake and expected is Split.HUMAN:
+            expected = Split.NONE
+        assert clip.split is expected
+
+
+def test_copies_of_held_out_sources_are_not_used() -> None:
+    splits = load_splits()
+    test = next(name for name, split in splits.by_source.items() if split is Split.HUMAN)
+    assert splits.of(f"pypi:pyworld of {test}", "s", fake=True) is Split.NONE
+
+
+@pytest.mark.parametrize("name", ["a", "b/c", "long name"])
+def test_fraction_depends_on_the_name_only(name: str) -> None:
+    assert fraction(name) == fraction(name)
+    assert 0 <= fraction(name) < 1

@@ -1,0 +1,140 @@
+"""A toy run end to end: it learns, resumes, exports, and the file agrees with the network."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monitor.inference.onnx import Session
+from monitor.training.batches import BatchMaker, BatchPlan
+from monitor.training.channel import ChannelOdds
+from monitor.training.clips import Split
+from monitor.training.copysynthesis import phase_noise
+from monitor.training.export import export_network, largest_difference, sha256
+from monitor.training.library import Library, build_library
+from monitor.training.metrics import area_under_curve
+from monitor.training.network import VoiceNetwork
+from monitor.training.prepare import Item
+from monitor.training.store import AudioStore, from_pcm, to_pcm, write
+from monitor.training.train import BEST, CHECKPOINT, HISTORY, Trainer, TrainingPlan, load_network
+from monitor.types import SAMPLE_RATE
+from tests.unit.training.voices import voice
+
+BATCH = BatchPlan(groups=4, seconds=(1.0, 1.5))
+STEPS = 120
+
+
+def _items(split: Split, count: int, seed: int) -> Iterator[Item]:
+    """Half human: a wandering pitch. Half fake: a steady one, from two "machines"."""
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        fake = i % 2 == 1
+        row = {
+            "path": f"{split}{i}",
+            "fake": fake,
+            "generator": f"machine {i % 4}" if fake else "human",
+            "family": "steady" if fake else "human",
+            "speaker": f"s{i % 6}",
+            "source": f"page {i % 3}",
+            "split": split,
+            "active": "1" * 62,
+        }
+        yield row, to_pcm(voice(rng, 2.0, 0.0 if fake else 0.15))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[AudioStore]:
+    folder = tmp_path_factory.mktemp("stores")
+    speech = write(folder, "speech", _items(Split.TRAIN, 60, 1))
+
+    def copies() -> Iterator[Item]:
+        for index, row in enumerate(speech.rows):
+            if not row["fake"]:
+                made = phase_noise(from_pcm(speech.pcm(index)), np.random.default_rng(index))
+                about = {"parent": index, "generator": "copy:x", "family": "x", "active": "1" * 62}
+                yield about, to_pcm(made)
+
+    return [speech, write(folder, "copies", copies())]
+
+
+@pytest.fixture(scope="module")
+def library(stores: list[AudioStore]) -> Library:
+    return build_library(stores[0], stores[1:])
+
+
+@pytest.fixture(scope="module")
+def run(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished toy run that was stopped once and resumed."""
+    folder = tmp_path_factory.mktemp("run")
+    for steps in (STEPS // 2, STEPS):
+        plan = TrainingPlan(steps=steps, threads=2, workers=0, rate=2e-3)
+        progress = Trainer(library, folder, plan, BATCH).run(_judge)
+        assert progress.step == steps
+    return folder
+
+
+def _judge(network: VoiceNetwork) -> dict[str, float]:
+    return {"objective": 1 - _area(network)}
+
+
+def _area(network: VoiceNetwork) -> float:
+    scores: dict[bool, list[float]] = {False: [], True: []}
+    for row, pcm in _items(Split.TEST, 40, 99):
+        with torch.no_grad():
+            logit = network(torch.from_numpy(from_pcm(pcm))[None])
+        scores[row["fake"]].append(float(logit[0]))
+    return area_under_curve(scores[False], scores[True])
+
+
+def test_batches_are_groups_and_repeat(library: Library) -> None:
+    one, again, other = (
+        BatchMaker(library, BATCH, seed).batch(number) for seed, number in ((1, 5), (1, 5), (1, 6))
+    )
+    assert one.fake.tolist() == [0, 0, 1, 1] * BATCH.groups
+    assert (one.family[one.fake == 0] == 0).all()
+    assert (one.family[one.fake == 1] != 0).all()
+    torch.testing.assert_close(one.waveform, again.waveform, rtol=0, atol=0)
+    assert one.waveform.shape != other.waveform.shape or not torch.equal(
+        one.waveform, other.waveform
+    )
+
+
+def test_copies_are_aligned_with_their_originals(library: Library) -> None:
+    quiet = ChannelOdds(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    plan = BatchPlan(groups=3, seconds=(1, 1), from_source=0, from_copies=1, odds=quiet)
+    waveform = BatchMaker(library, plan, 3).batch(0).waveform.numpy().reshape(3, 2, 2, -1)
+    for group in waveform:
+        for human, fake in zip(group[0], group[1], strict=True):
+            envelopes = [np.abs(x).reshape(-1, 400).mean(1) for x in (human, fake)]
+            assert np.corrcoef(*envelopes)[0, 1] > 0.8
+
+
+def test_it_learns(run: Path) -> None:
+    assert _area(load_network(run / BEST)) > 0.75
+
+
+def test_what_a_run_leaves(run: Path) -> None:
+    assert (run / CHECKPOINT).exists()
+    lines = [json.loads(line) for line in (run / HISTORY).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [STEPS // 2, STEPS]
+
+
+def test_file_agrees_with_the_network(run: Path, tmp_path: Path) -> None:
+    network = load_network(run / BEST)
+    path = tmp_path / "model.onnx"
+    assert export_network(network, path) < 1e-3
+    assert largest_difference(network, path, (1, 3, 10)) < 1e-3
+    assert len(sha256(path)) == 64
+    session = Session(path)
+    assert session.inputs == ("waveform",)
+    assert session.outputs[0] == "logit"
+    speech = voice(np.random.default_rng(7), 3.0)
+    scores = [session.run({"waveform": (gain * speech)[None]})[0][0] for gain in (1.0, 0.01, 2.5)]
+    np.testing.assert_allclose(scores, scores[0], atol=1e-3)
+    many = session.run({"waveform": np.stack([speech] * 4)})[0]
+    assert many.shape == (4,)
+    assert many.dtype == np.float32
+    assert len(speech) == 3 * SAMPLE_RATE
