@@ -1,8 +1,10 @@
-"""The command line: serve · watch · score · models."""
+"""The command line: serve · watch · score · calibrate · train · evaluate · models."""
 
 import asyncio
 import json
+import runpy
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,7 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from monitor import app as composition
+from monitor import calibrate as calibration
 from monitor import log, replay, terminal
+from monitor.decision.sequential import STATISTICS
+from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
 from monitor.settings import Settings, SettingsError, load
 
@@ -125,6 +130,92 @@ def score(
             typer.echo(json.dumps(outcome.verdict))
     stages.executor.close()
     raise typer.Exit(2 if bad else 0)
+
+
+@cli.command()
+def calibrate(
+    genuine: Annotated[
+        Path, typer.Option(help="Folder of genuine calls, or CSV with columns path and speaker.")
+    ],
+    out: Annotated[Path, typer.Option(help="Models folder to write; use it as models_dir.")],
+    review_budget: Annotated[
+        float, typer.Option(min=1e-6, help="False alarms per call-hour of tier review.")
+    ] = BUDGETS["review"],
+    alert_budget: Annotated[
+        float, typer.Option(min=1e-6, help="False alarms per call-hour of tier alert.")
+    ] = BUDGETS["alert"],
+    statistic: Annotated[str, typer.Option(metavar="scan|cusum")] = "scan",
+    source: Annotated[str, typer.Option(help="Which speech this is, for the certificate.")] = "",
+    settings: SettingsFile = None,
+) -> None:
+    """Set thresholds on your own genuine calls and certify what they show."""
+    if statistic not in STATISTICS:
+        _fail("--statistic: must be scan or cusum")
+    chosen = _load(settings)
+    log.configure("error")
+    problems = 0
+
+    def progress(recording: calibration.Recording, how: str) -> None:
+        nonlocal problems
+        problems += how != "ended"
+        typer.echo(f"{recording.path.name}: {how}", err=True)
+
+    try:
+        recordings = calibration.find_recordings(genuine)
+        stages, metrics = composition.build_offline(chosen)
+        calls = asyncio.run(
+            calibration.run_genuine(
+                recordings,
+                lambda path: composition.open_file(chosen, path, "remote"),
+                stages,
+                metrics,
+                progress,
+            )
+        )
+        certificate = calibration.write_models(
+            calls,
+            stages,
+            chosen.models_dir or default_folder(),
+            out,
+            date=datetime.now(UTC).date().isoformat(),
+            source=source or f"{len(calls)} genuine calls of this site",
+            budgets={"review": review_budget, "alert": alert_budget},
+            statistic=statistic,
+        )
+    except (calibration.CalibrationError, CatalogueError, FileNotFoundError) as error:
+        _fail(str(error))
+    for line in calibration.describe(certificate):
+        typer.echo(line)
+    if problems:
+        typer.echo(f"{problems} recordings could not be used whole, see above", err=True)
+    stages.executor.close()
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def evaluate(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="voice|calls")],
+) -> None:
+    """Measure accuracy on held-out development data (extra `train`)."""
+    modules = {"voice": "monitor.training", "calls": "monitor.training.callreport"}
+    if what not in modules:
+        _fail("evaluate: must be voice or calls")
+    _training(modules[what], [*(["voice-evaluate"] if what == "voice" else []), *context.args])
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(context: typer.Context) -> None:
+    """Train the voice detector on development data (extra `train`)."""
+    _training("monitor.training", ["voice-train", *context.args])
+
+
+def _training(module: str, arguments: list[str]) -> None:
+    """Run a training tool by name: the service itself must never import one."""
+    sys.argv = [f"python -m {module}", *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except ModuleNotFoundError as error:
+        _fail(f"{error}; install the package with its extra: pip install 'deepfake-monitor[train]'")
 
 
 @cli.command()

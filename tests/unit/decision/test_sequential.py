@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monitor.decision.certificate import conformal_threshold
-from monitor.decision.sequential import ScanModel, ScanStatistic, fit
+from monitor.decision.sequential import Cusum, ScanModel, ScanStatistic, fit
 from monitor.types import Span
 
 MODEL = ScanModel(genuine=0.0, separation=2.5, between=0.3, within=0.7, autocorrelation=0.7)
@@ -77,3 +77,11 @@ def test_fit_refuses_a_detector_that_points_the_wrong_way() -> None:
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="do not score higher"):
         fit([simulate(rng, 2.5) for _ in range(9)], [simulate(rng, 0.0) for _ in range(9)])
+
+
+def test_cusum_finds_a_change_and_its_start() -> None:
+    cusum = Cusum(MODEL)
+    points = [cusum.update(x, Span(t, t + 3.0)) for t, x in enumerate([0.0] * 40 + [2.5] * 10)]
+    assert max(p.statistic for p in points[:40]) < 1
+    assert points[-1].statistic > 5
+    assert points[-1].span.start == pytest.approx(40, abs=1)
