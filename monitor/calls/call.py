@@ -11,13 +11,30 @@ from monitor.calls.pipeline import Pipeline
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source, SourceError
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, Verdict, VideoFrame
 
 _log = log.get(__name__)
 
 IDLE_AFTER = 2.5
 """Seconds without audio after which a live participant's time is booked as lost."""
 _TICK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What is known about a call, without anything that monitors it."""
+
+    id: str
+    label: str
+    ingest: str
+    started_at: datetime | None
+    ended: str | None
+    """Why the call ended, in one word; None while it goes on."""
+    detail: str
+    """More about the end, in words."""
+    media: bool
+    """Whether any media has arrived."""
+    participants: tuple[tuple[Tracks, Verdict | None], ...]
 
 
 @dataclass(slots=True)
@@ -42,6 +59,19 @@ class Call:
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
+
+    def record(self) -> CallRecord:
+        """Return what is known now."""
+        return CallRecord(
+            id=self.id,
+            label=self.label,
+            ingest=self.source.ingest,
+            started_at=self.started_at,
+            ended=self.ended,
+            detail=self.detail,
+            media=self.media_seen.is_set(),
+            participants=tuple((p.tracks, p.verdict) for p in self.participants.values()),
+        )
 
     async def run(self) -> str:
         """Monitor until the source ends or `stop` is called; return why it ended."""

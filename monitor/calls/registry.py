@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from monitor import log
-from monitor.calls.call import Call
+from monitor.calls.call import Call, CallRecord
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source
@@ -36,7 +36,7 @@ class Registry:
         """Calls monitored at once."""
         self._tasks: dict[str, asyncio.Task[str]] = {}
         self._active: dict[str, Call] = {}
-        self._ended: deque[Call] = deque(maxlen=REMEMBERED)
+        self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
 
     def admit(self, ingest: str) -> None:
         """Raise CapacityError if no further call can be monitored."""
@@ -70,7 +70,8 @@ class Registry:
         def done(task: asyncio.Task[str]) -> None:
             self._active.pop(call.id, None)
             self._tasks.pop(call.id, None)
-            self._ended.append(call)
+            # Only the record: an ended call's buffers and connection are let go.
+            self._ended.append(call.record())
             self._govern()
             if not task.cancelled() and (error := task.exception()) is not None:
                 _log.error("call failed", call=call.id, exc_info=error)
@@ -80,13 +81,13 @@ class Registry:
         task.add_done_callback(done)
         return call
 
-    def find(self, call_id: str) -> Call | None:
+    def find(self, call_id: str) -> CallRecord | None:
         """Return an active or remembered call."""
-        return self._active.get(call_id) or next((c for c in self._ended if c.id == call_id), None)
+        return next((record for record in self if record.id == call_id), None)
 
-    def __iter__(self) -> Iterator[Call]:
+    def __iter__(self) -> Iterator[CallRecord]:
         """Active calls, then ended ones, each newest first."""
-        yield from reversed(self._active.values())
+        yield from (call.record() for call in reversed(self._active.values()))
         yield from reversed(self._ended)
 
     @property

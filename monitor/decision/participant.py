@@ -19,6 +19,8 @@ from monitor.types import AlarmState, AlertType, Outcome, Score, Span, Verdict
 
 SINGLE = {"voice": AlertType.VOICE, "face": AlertType.FACE, "sync": AlertType.SYNC}
 """Detectors that raise an alert type of their own."""
+MOST_EVIDENCE = 60
+"""Scores an alert carries at most; the latest."""
 _GRAVITY = (AlarmState.WARMING, AlarmState.NORMAL, AlarmState.REVIEW, AlarmState.ALERT)
 
 
@@ -114,11 +116,12 @@ class ParticipantDecision:
     def evidence(self, type_: AlertType) -> tuple[Score, ...]:
         """The scores inside that span, of the detectors that the type listens to."""
         start = self.span(type_).start
-        return tuple(
+        heard = [
             s
             for s in self._scores
             if s.span.start >= start and type_ in (SINGLE.get(s.detector), AlertType.FUSED)
-        )
+        ]
+        return tuple(heard[-MOST_EVIDENCE:])
 
     @property
     def _ledger(self) -> Ledger:

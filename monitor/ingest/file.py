@@ -1,8 +1,8 @@
 """A recording replayed through the pipeline as fast as it is judged."""
 
-import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,6 +11,7 @@ from av.container import InputContainer
 from monitor import log
 from monitor.channel import ChannelClosedError
 from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
+from monitor.ingest.thread import run_in_own_thread
 from monitor.protocols import Intake, SourceError
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
 
@@ -46,7 +47,7 @@ class FileSource:
     async def run(self, intake: Intake) -> str:
         """Replay the file; return `ended` or `truncated`."""
         try:
-            return await asyncio.to_thread(self._replay, intake)
+            return await run_in_own_thread("file", partial(self._replay, intake))
         finally:
             self._stop.set()
 

@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from monitor import log
 from monitor.channel import ChannelClosedError
 from monitor.clock import MediaClock
 from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
+from monitor.ingest.thread import run_in_own_thread
 from monitor.log import redact
 from monitor.protocols import Intake, SourceError
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
@@ -104,7 +106,7 @@ class RtspSource:
     async def _session(self, intake: Intake) -> SourceError | None:
         """Connect once and deliver until the media ends; return what went wrong, if known."""
         try:
-            await asyncio.to_thread(self._pull, intake)
+            await run_in_own_thread("rtsp", partial(self._pull, intake))
         except SourceError as error:
             return error
         except ChannelClosedError:

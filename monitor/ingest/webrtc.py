@@ -101,6 +101,10 @@ class WebRtcSource:
         for candidate in candidates:
             await self._pc.addIceCandidate(candidate)
 
+    async def discard(self) -> None:
+        """Release a connection that was answered but will not be monitored."""
+        await self._pc.close()
+
     def hang_up(self, reason: str = "ended") -> None:
         """End the source: the client deleted its session."""
         if not self._ended.is_set():

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from monitor import wire
-from monitor.calls.call import Call
+from monitor.calls.call import CallRecord
 from monitor.calls.registry import Registry
 from monitor.delivery.recent import RecentAlerts
 from monitor.protocols import Source
@@ -95,12 +95,12 @@ def router(
                 call=call.id,
             )
         response.headers["Location"] = f"/api/v1/sources/{call.id}"
-        return _record(call)
+        return _record(call.record())
 
     @routes.get("/sources", tags=["sources"], dependencies=[read])
     async def list_sources() -> list[dict[str, Any]]:
         """Streams that are being pulled."""
-        return [_record(c) for c in registry if c.ended is None and c.source.ingest == "rtsp"]
+        return [_record(c) for c in registry if c.ended is None and c.ingest == "rtsp"]
 
     @routes.delete("/sources/{call_id}", tags=["sources"], status_code=204, dependencies=[control])
     async def remove_source(call_id: str) -> Response:
@@ -128,31 +128,30 @@ def router(
     return routes
 
 
-def _find(registry: Registry, call_id: str) -> Call:
+def _find(registry: Registry, call_id: str) -> CallRecord:
     call = registry.find(call_id)
     if call is None:
         raise Problem(404, "No such call", "the call was never here or is long over")
     return call
 
 
-def _record(call: Call) -> dict[str, Any]:
+def _record(call: CallRecord) -> dict[str, Any]:
+    started = call.started_at
     return {
         "id": call.id,
         "label": call.label,
-        "ingest": call.source.ingest,
-        "started_at": call.started_at.isoformat(timespec="milliseconds")
-        if call.started_at
-        else None,
+        "ingest": call.ingest,
+        "started_at": started.isoformat(timespec="milliseconds") if started else None,
         "ended": call.ended,
         "detail": call.detail,
-        "media": call.media_seen.is_set(),
+        "media": call.media,
         "participants": [
             {
-                "name": p.participant,
-                "audio": p.tracks.audio,
-                "video": p.tracks.video,
-                "verdict": wire.verdict(p.verdict) if p.verdict else None,
+                "name": tracks.participant,
+                "audio": tracks.audio,
+                "video": tracks.video,
+                "verdict": wire.verdict(verdict) if verdict else None,
             }
-            for p in call.participants.values()
+            for tracks, verdict in call.participants
         ],
     }

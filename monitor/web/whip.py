@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from monitor.calls.call import Call
-from monitor.calls.registry import Registry
+from monitor.calls.registry import CapacityError, Registry
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
 from monitor.web.auth import Gatekeeper
@@ -56,7 +56,12 @@ def router(
         def ended(call: Call) -> None:
             sessions.pop(call.id, None)
 
-        started = registry.start(source, participant or "remote", call, ended)
+        try:
+            started = registry.start(source, participant or "remote", call, ended)
+        except CapacityError:
+            # The last slot went while the answer was made.
+            await source.discard()
+            raise
         session = Session(source, started, f'"{secrets.token_hex(8)}"')
         sessions[started.id] = session
         return Response(

@@ -155,7 +155,9 @@ async def test_a_stopped_call_still_gives_its_last_verdict() -> None:
     assert call.ended == "stopped"
     assert sink.verdicts[-1].time == pytest.approx(3.5, abs=0.01)
     assert metrics.registry.get_sample_value("monitor_governor_level") == 0
-    assert registry.find(call.id) is call
+    record = registry.find(call.id)
+    assert record is not None
+    assert (record.ended, record.participants[0][1]) == ("stopped", sink.verdicts[-1])
     assert not await registry.stop(call.id)
     shared.executor.close()
 
