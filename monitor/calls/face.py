@@ -8,7 +8,7 @@ from monitor.analysis.face_windows import FaceWindower
 from monitor.analysis.faces import FaceTracker
 from monitor.calls.judgement import judged
 from monitor.calls.stages import Stages
-from monitor.types import AlertType, FaceWindow, Outcome, Span, VideoFrame
+from monitor.types import AlertType, FaceWindow, Gap, LostReason, Outcome, Span, VideoFrame
 
 _log = log.get(__name__)
 
@@ -59,6 +59,10 @@ class FacePath:
         for window in windows:
             start = self._accounted if self._accounted is not None else window.span.start
             self._accounted = window.span.end
+            fresh = Span(min(start, window.span.end), window.span.end)
+            # Not one picture in a whole window: the video was away, not the face.
+            away = window.frames == 0 and fresh.duration > 0
+            lost = (Gap(self._participant, fresh, LostReason.IDLE),) if away else ()
             yield judged(
                 judges.face.judge([window])[0],
                 detector=judges.face.name,
@@ -66,6 +70,7 @@ class FacePath:
                 policy=judges.policies.get(AlertType.FACE),
                 participant=self._participant,
                 span=window.span,
-                fresh=Span(min(start, window.span.end), window.span.end),
+                fresh=fresh,
                 quality=window.quality,
+                lost=lost,
             )

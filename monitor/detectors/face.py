@@ -17,6 +17,8 @@ class FaceDetector:
 
 
 def _reason(window: FaceWindow) -> AbstentionReason:
+    if window.frames == 0:
+        return AbstentionReason.GAP
     if window.quality.get("found_share", 0.0) == 0.0:
         return AbstentionReason.NO_FACE
     if not len(window.crops):

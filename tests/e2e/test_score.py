@@ -1,6 +1,7 @@
 """The command line on real recordings, whole and damaged."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,15 @@ from tests.e2e.rig.recordings import Recordings
 pytestmark = pytest.mark.timeout(180)
 
 
-def score(*paths: Path, form: str = "jsonl") -> tuple[int, list[dict[str, Any]], str]:
+HUMANS = (HUMAN, "human-en-menus", "human-fr", "human-words.narrow")
+
+
+def score(
+    *paths: Path, form: str = "jsonl", settings: Path | None = None
+) -> tuple[int, list[dict[str, Any]], str]:
+    options = ["--format", form, *(["--settings", str(settings)] if settings else [])]
     result = subprocess.run(
-        [sys.executable, "-m", "monitor", "score", "--format", form, *map(str, paths)],
+        [sys.executable, "-m", "monitor", "score", *options, *map(str, paths)],
         capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     records = [json.loads(x) for x in result.stdout.splitlines()] if form == "jsonl" else []
@@ -90,3 +97,55 @@ def test_one_bad_file_does_not_stop_the_others(recordings: Recordings) -> None:
     assert code == 2
     assert records[-1]["state"] == "normal"
     assert "error" in error
+
+
+def test_a_site_calibrates_on_its_own_calls(recordings: Recordings, tmp_path: Path) -> None:
+    genuine = tmp_path / "genuine.csv"
+    rows = [f"{recordings.voice(v).wav16},{recordings.voice(v).speaker}\n" for v in HUMANS]
+    genuine.write_text("path,speaker\n" + "".join(rows))
+    out = tmp_path / "models"
+
+    def calibrate() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "monitor", "calibrate"]
+        return subprocess.run(
+            [*command, "--genuine", str(genuine), "--out", str(out)],
+            capture_output=True, text=True, timeout=150, check=False,
+        )  # fmt: skip
+
+    done = calibrate()
+    assert done.returncode == 0, done.stderr
+    assert "review: NOT certified" in done.stdout  # four calls certify nothing
+    settings = tmp_path / "monitor.toml"
+    settings.write_text(f'models_dir = "{out}"\n')
+    code, records, _ = score(recordings.voice(HUMAN).wav16, settings=settings)
+    shipped = score(recordings.voice(HUMAN).wav16)[1]
+    assert code == 0
+    assert records[-1]["calibration"] != shipped[-1]["calibration"]
+    assert [r.get("llr") for r in records] == [r.get("llr") for r in shipped[:-1]] + [
+        records[-1]["llr"]
+    ]
+    again = calibrate()
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_watch_shows_state_and_scores(recordings: Recordings, tmp_path: Path) -> None:
+    def watch(uri: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "monitor", "watch", uri],
+            capture_output=True, text=True, timeout=100, check=False,
+            env={**os.environ, "COLUMNS": "140"},
+        )  # fmt: skip
+
+    shown = watch(str(recordings.film(SYNTHETIC, "h264", "aac", "mp4")))
+    assert shown.returncode == 0, shown.stderr
+    assert "alert" in shown.stdout
+    assert "scored 5" in shown.stdout
+    assert "px wide" in shown.stdout
+    missing = watch(str(tmp_path / "nowhere.wav"))
+    assert missing.returncode == 2
+    assert "nowhere.wav: no such file" in missing.stderr
+    refused = watch("rtsp://bob:secret@127.0.0.1:9/cam")
+    assert refused.returncode == 2
+    assert "connection refused" in refused.stderr
+    assert "secret" not in refused.stderr + refused.stdout

@@ -1,11 +1,14 @@
 """Media that flow tests make themselves."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
 import pytest
+
+from monitor.types import Image
 
 
 def write_media(
@@ -48,3 +51,15 @@ def _tone(tenth: int, rate: int) -> av.AudioFrame:
 def recording(tmp_path: Path) -> Path:
     """Six seconds of tone and pictures in Matroska."""
     return write_media(tmp_path / "tone.mkv", 6, video=True)
+
+
+def portrait() -> Image:
+    """A real face, 640 x 480: the picture that scikit-image carries."""
+    spec = find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "data" / "astronaut.png"
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert isinstance(frame, av.VideoFrame)
+        return frame.reformat(640, 480, "rgb24").to_ndarray().astype(np.uint8)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from monitor.calls.call import Call
@@ -22,8 +23,10 @@ from monitor.types import (
     Score,
     Span,
     Tracks,
+    VideoFrame,
 )
 from tests.fakes import BrokenDetector, LevelDetector, MemorySink, ScriptedSource, noise, stages
+from tests.flow.conftest import portrait
 
 QUIET, LOUD = 0.03, 0.3
 
@@ -202,3 +205,23 @@ async def test_replayed_media_waits_instead() -> None:
     sink, _, _ = await run(ScriptedSource(*frames))
     assert sink.verdicts[-1].seconds.lost == {}
     assert sink.verdicts[-1].seconds.scored == pytest.approx(30, abs=0.01)
+
+
+async def test_a_face_comes_and_goes_and_absent_video_is_lost_not_faceless() -> None:
+    face, grey = portrait(), np.full((480, 640, 3), 128, np.uint8)
+    media: list[Media] = [Tracks("remote", audio=False, video=True)]
+    media += [VideoFrame("remote", t / 5, face) for t in range(25)]
+    media += [VideoFrame("remote", 5 + t / 5, grey) for t in range(25)]
+    media += [VideoFrame("remote", 40 + t / 5, face) for t in range(25)]
+    sink, metrics, _ = await run(ScriptedSource(*media))
+    assert [found for _, found in sink.faces] == [True, False, True]
+    assert sink.faces[1][0] == pytest.approx(5, abs=1.3)
+    reasons = {o.reason for o in sink.outcomes if isinstance(o, Abstention)}
+    assert reasons == {
+        AbstentionReason.NO_MODEL, AbstentionReason.NO_FACE, AbstentionReason.GAP
+    }  # fmt: skip
+    seconds = sink.verdicts[-1].seconds
+    assert seconds.lost["idle"] == pytest.approx(27, abs=4)
+    assert seconds.unmonitored == pytest.approx(45, abs=0.5)
+    value = metrics.registry.get_sample_value
+    assert value("monitor_faces_total", {"event": "found"}) == 2
