@@ -1,12 +1,13 @@
 """One alert type's LLRs in order of time → a statistic, alarm transitions, a p-value. Pure."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from monitor.decision.alarm import Alarm, AlarmTiming, Transition
 from monitor.decision.policy import Policy
 from monitor.decision.quality_bins import NARROW_HZ
-from monitor.decision.sequential import STATISTICS, ScanPoint
+from monitor.decision.sequential import HORIZON, STATISTICS, ScanPoint
 from monitor.types import AlarmState, AlertType, Quality, Span
 
 
@@ -37,7 +38,8 @@ class Decision:
         self._statistic = STATISTICS[policy.statistic](policy.scan)
         self._alarm = Alarm(policy.certificate.tiers.keys(), timing)
         self._point: ScanPoint | None = None
-        self._maximum = -math.inf
+        self._recent: deque[float] = deque(maxlen=HORIZON)
+        """The statistic over the horizon: reference maxima are over one horizon as well."""
         self._narrow = self._windows = 0
 
     def update(
@@ -47,7 +49,7 @@ class Decision:
         self._windows += 1
         self._narrow += quality.get("bandwidth_hz", math.inf) < NARROW_HZ
         self._point = self._statistic.update(llr, span)
-        self._maximum = max(self._maximum, self._point.statistic)
+        self._recent.append(self._point.statistic)
         tiers = self.policy.certificate.tiers
         thresholds = {name: tier.threshold(self.stratum) for name, tier in tiers.items()}
         return self._alarm.update(self._point.statistic, thresholds, scored_seconds, span.end)
@@ -71,6 +73,6 @@ class Decision:
             state=self._alarm.state,
             statistic=point.statistic if point else -math.inf,
             total=point.total if point else None,
-            p_value=certificate.p_value(self._maximum, self.stratum) if point else None,
+            p_value=certificate.p_value(max(self._recent), self.stratum) if point else None,
             span=point.span if point else None,
         )
