@@ -1,7 +1,6 @@
 """Settings → a running service: the only file that names concrete adapters."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,20 +10,25 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
-from pydantic import SecretStr
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import monitor
 from monitor import log
+from monitor.access import grants
 from monitor.analysis.cascade import Cascade
 from monitor.analysis.speech import SpeechGate
 from monitor.calls.registry import CapacityError, Registry
 from monitor.calls.stages import Judges, Stages
+from monitor.canary import Canary, Kind
 from monitor.decision import policy
 from monitor.decision.alarm import AlarmTiming
+from monitor.decision.drift import DriftWindow
+from monitor.decision.exchangeability import ExchangeabilityTest
+from monitor.decision.participant import SINGLE
+from monitor.delivery.drift import Drift, Watch
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import LogSink
 from monitor.delivery.recent import RecentAlerts
+from monitor.delivery.shadow import Disagreements
 from monitor.delivery.webhook import WebhookSink
 from monitor.detectors.face import FaceDetector
 from monitor.detectors.voice import VoiceDetector
@@ -36,25 +40,33 @@ from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource, offer_loopback
 from monitor.ingest.whip import Offer
 from monitor.metrics import Metrics
 from monitor.protocols import Sink
-from monitor.settings import ALL_SCOPES, Settings, SettingsError
+from monitor.settings import Settings, SettingsError
+from monitor.telephony import Telephony
 from monitor.types import AlertType
-from monitor.web import api, health, problems, whip
-from monitor.web.auth import Gatekeeper, Grant, digest
+from monitor.web import api, drift, health, problems, shadow, whip
+from monitor.web.auth import Gatekeeper
 from monitor.web.events import EventStream
+from monitor.web.headers import SecurityHeaders
 
 _log = log.get(__name__)
+RECENT_WINDOWS = 20_000
+"""Scored windows that count as now for drift: some five hours of speech."""
 _CONSOLE = Path(__file__).parent / "web" / "console"
 
 
-def load_judges(folder: Path) -> Judges:
-    """Load and check the models of a folder; raises CatalogueError naming what is wrong."""
+def load_judges(folder: Path, others: Judges | None = None) -> Judges:
+    """Load and check the models of a folder; raises CatalogueError naming what is wrong.
+
+    Detectors that `others` loaded from the same model file are shared.
+    """
     catalogue = Catalogue(folder)
     model = catalogue.verified("voice")
     if model.decision is None:
         raise CatalogueError(f"{catalogue.folder}: model 'voice' has no decision file")
-    return Judges(
-        VoiceDetector(model), FaceDetector(), {AlertType.VOICE: load_policy(model.decision, model)}
-    )
+    policies = {AlertType.VOICE: load_policy(model.decision, model)}
+    same = others is not None and others.voice.model == model.version
+    voice = others.voice if others is not None and same else VoiceDetector(model)
+    return Judges(voice, FaceDetector(), policies)
 
 
 def load_policy(path: Path, model: Model) -> policy.Policy:
@@ -75,7 +87,8 @@ def load_policy(path: Path, model: Model) -> policy.Policy:
 def build_stages(settings: Settings, metrics: Metrics) -> Stages:
     """Load and check every model; raises CatalogueError naming the file that is wrong."""
     judges = load_judges(settings.models_dir or default_folder())
-    challenger = load_judges(settings.challenger_dir) if settings.challenger_dir else None
+    other = settings.challenger_dir
+    challenger = load_judges(other, judges) if other is not None else None
     for type_, used in judges.policies.items():
         detector = judges.voice if type_ is AlertType.VOICE else judges.face
         metrics.model.labels(detector.name, detector.model, used.identity).set(1)
@@ -102,9 +115,9 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
 
 
 def build_offline(settings: Settings) -> tuple[Stages, Metrics]:
-    """Load what a replay needs; raises like `build_stages`."""
+    """Load what a replay needs, without a challenger; raises like `build_stages`."""
     metrics = Metrics()
-    return build_stages(settings, metrics), metrics
+    return build_stages(settings.model_copy(update={"challenger_dir": None}), metrics), metrics
 
 
 def open_file(
@@ -135,6 +148,30 @@ def open_rtsp(
     return RtspSource(uri, participant, settings.video.fps, settings.video.width, options)
 
 
+def watches(judges: Judges) -> dict[AlertType, Watch]:
+    """Make what holds recent windows and calls against each policy's reference."""
+    detectors = {type_: detector for detector, type_ in SINGLE.items()}
+    return {
+        type_: Watch(
+            detector=detectors.get(type_),
+            histograms=DriftWindow(used.reference, RECENT_WINDOWS),
+            test=ExchangeabilityTest(min(len(m) for m in used.certificate.maxima.values())),
+        )
+        for type_, used in judges.policies.items()
+    }
+
+
+def build_canary(settings: Settings, stages: Stages, metrics: Metrics) -> Canary:
+    """Make what replays the configured recordings; raises SettingsError if one is missing."""
+    wanted = {Kind.GENUINE: settings.canary.genuine, Kind.FAKE: settings.canary.fake}
+    files = {kind: path for kind, path in wanted.items() if path is not None}
+    for kind, path in files.items():
+        if not path.is_file():
+            raise SettingsError(f"canary.{kind}: {path}: no such file")
+    every = settings.canary.every_seconds
+    return Canary(files, every, lambda p: open_file(settings, p, "canary"), stages, metrics)
+
+
 class Service:
     """Everything one process serves."""
 
@@ -144,8 +181,12 @@ class Service:
         self.metrics = Metrics()
         self._stages = build_stages(settings, self.metrics)
         self._alerts, self._events = RecentAlerts(), EventStream()
+        self._shadow = Disagreements()
+        self._drift = Drift(watches(self._stages.judges), self.metrics)
+        self._canary = build_canary(settings, self._stages, self.metrics)
         self._webhooks = [self._webhook(i) for i in range(len(settings.webhooks))]
-        sinks: list[Sink] = [self.metrics, LogSink(), self._alerts, self._events, *self._webhooks]
+        sinks: list[Sink] = [self.metrics, LogSink(), self._alerts, self._events]
+        sinks += [self._shadow, self._drift, *self._webhooks]
         self.registry = Registry(self._stages, Fanout(sinks), self.metrics, settings.limits.calls)
         if settings.bound_to_loopback:
             offer_loopback()
@@ -190,13 +231,16 @@ class Service:
         def open_pull(request: api.SourceRequest) -> RtspSource:
             return open_rtsp(settings, request.uri, request.participant, request.transport)
 
+        self._telephony = Telephony(settings, self.registry, gatekeeper)
+        app.include_router(self._telephony.routes)
         app.include_router(whip.router(self.registry, gatekeeper, open_whip))
         app.include_router(
             api.router(self.registry, gatekeeper, self._alerts, self._events, open_pull)
         )
-        app.include_router(
-            health.router(self.registry, gatekeeper, self.metrics, self._stages.judges.models)
-        )
+        judges = self._stages.judges
+        app.include_router(health.router(self.registry, gatekeeper, self.metrics, judges.models))
+        app.include_router(shadow.router(gatekeeper, self._shadow, judges, self._stages.challenger))
+        app.include_router(drift.router(gatekeeper, self._drift))
 
         @app.get("/", include_in_schema=False)
         async def index() -> Response:
@@ -220,7 +264,6 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        deliveries = [asyncio.create_task(hook.run()) for hook in self._webhooks]
         for pull in self.settings.sources:
             uri = pull.uri.get_secret_value()
             source = open_rtsp(self.settings, uri, pull.participant, pull.transport, True)
@@ -228,70 +271,15 @@ class Service:
                 self.registry.start(source, pull.participant, pull.label)
             except CapacityError as error:
                 raise SettingsError(f"sources: {error}; raise limits.calls") from error
+        background = [asyncio.create_task(hook.run()) for hook in self._webhooks]
+        background.append(asyncio.create_task(self._canary.run()))
         try:
-            yield
+            async with self._telephony.listening():
+                yield
         finally:
             await self.registry.close()
             self._events.close()
-            for delivery in deliveries:
-                delivery.cancel()
-            await asyncio.gather(*deliveries, return_exceptions=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             self._stages.executor.close()
-
-
-class SecurityHeaders:
-    """Adds headers that keep the console page from loading or leaking anything elsewhere."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and add the headers to its response."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"referrer-policy", b"no-referrer"),
-                ]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-
-def grants(settings: Settings) -> list[Grant]:
-    """Return who may use the API: configured tokens and the one from the environment."""
-    found = [Grant(t.name, t.sha256, frozenset(t.scopes)) for t in settings.server.tokens]
-    if settings.token is not None:
-        hashed = digest(settings.token.get_secret_value())
-        found.append(Grant("environment", hashed, frozenset(ALL_SCOPES)))
-    return found
-
-
-def ensure_token(settings: Settings) -> tuple[Settings, Path | None]:
-    """Make a token for a service that has none, if only this machine can reach it.
-
-    Returns the settings to use and the file the token is in. Raises SettingsError when the
-    service would be open to others without anybody having configured who may use it.
-    """
-    if settings.has_token:
-        return settings, None
-    if not settings.bound_to_loopback:
-        raise SettingsError(
-            f"server.host: {settings.server.host} can be reached from outside; "
-            "configure server.tokens or MONITOR_TOKEN first"
-        )
-    path = settings.state_dir / "token"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"state_dir: {path}: {error.strerror}") from error
-    if not token:
-        raise SettingsError(f"state_dir: {path} is empty; delete it")
-    return settings.model_copy(update={"token": SecretStr(token)}), path

@@ -13,12 +13,13 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from monitor import access, log, replay, terminal
 from monitor import app as composition
 from monitor import calibrate as calibration
-from monitor import log, replay, terminal
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
+from monitor.promotion import PromotionError, promote
 from monitor.settings import Settings, SettingsError, load
 
 cli = typer.Typer(
@@ -67,7 +68,7 @@ def serve(
     chosen = chosen.model_copy(update={"server": chosen.server.model_copy(update=update)})
     log.configure(chosen.log_level)
     try:
-        chosen, token_file = composition.ensure_token(chosen)
+        chosen, token_file = access.ensure_token(chosen)
         service = composition.Service(chosen)
     except (SettingsError, CatalogueError, FileNotFoundError) as error:
         _fail(str(error))
@@ -81,6 +82,8 @@ def serve(
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=15,
+            # Bytes of a WebSocket message; telephony refuses larger ones too.
+            ws_max_size=64 * 1024,
         ),
         service,
     )
@@ -197,23 +200,23 @@ def evaluate(
     what: Annotated[str, typer.Argument(metavar="voice|calls")],
 ) -> None:
     """Measure accuracy on held-out development data (extra `train`)."""
-    modules = {"voice": "monitor.training", "calls": "monitor.training.callreport"}
-    if what not in modules:
+    stages = {"voice": "voice-evaluate", "calls": "calls-evaluate"}
+    if what not in stages:
         _fail("evaluate: must be voice or calls")
-    _training(modules[what], [*(["voice-evaluate"] if what == "voice" else []), *context.args])
+    _training([stages[what], *context.args])
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(context: typer.Context) -> None:
     """Train the voice detector on development data (extra `train`)."""
-    _training("monitor.training", ["voice-train", *context.args])
+    _training(["voice-train", *context.args])
 
 
-def _training(module: str, arguments: list[str]) -> None:
-    """Run a training tool by name: the service itself must never import one."""
-    sys.argv = [f"python -m {module}", *arguments]
+def _training(arguments: list[str]) -> None:
+    """Run a training stage by the module's name: the service itself must never import one."""
+    sys.argv = ["python -m monitor.training", *arguments]
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module("monitor.training", run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
         _fail(f"{error}; install the package with its extra: pip install 'deepfake-monitor[train]'")
 
@@ -255,6 +258,27 @@ def verify_models(settings: SettingsFile = None) -> None:
         composition.build_offline(chosen)
     except (CatalogueError, FileNotFoundError) as error:
         _fail(str(error))
+
+
+@models.command("promote")
+def promote_models(
+    folder: Annotated[Path, typer.Argument(help="The challenger's models folder.")],
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to replace; the service's own if left out.")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Put a challenger's models in the service's place, if every tier is certified."""
+    target = to or _load(settings).models_dir or default_folder()
+    try:
+        done = promote(folder, target, composition.load_judges, datetime.now(UTC))
+    except (PromotionError, CatalogueError) as error:
+        _fail(str(error))
+    for name, version in done.models.items():
+        typer.echo(f"{name} {version} promoted to {target}")
+    if done.backup is not None:
+        typer.echo(f"what was there before is in {done.backup}")
+    typer.echo("a running service uses it after its next start")
 
 
 def _load(path: Path | None) -> Settings:

@@ -1,6 +1,7 @@
 """Structured JSON log lines; credentials never reach one."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
+_TOKEN = re.compile(r"(\btoken=)[^&\s\"']+")
 _SECRET_KEYS = frozenset({"authorization", "token", "password", "secret", "sdp", "credentials"})
 
 
@@ -60,6 +62,12 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     for noisy in ("httpx", "httpcore", "aiortc", "aioice", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("libav").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    # What uvicorn says of every WebSocket that was refused with an HTTP status.
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
@@ -75,4 +83,7 @@ def _hide_secrets(
         event[key] = "redacted"
     if isinstance(event.get("uri"), str):
         event["uri"] = redact(event["uri"])
+    if isinstance(event.get("event"), str):
+        # uvicorn logs the whole request line of a WebSocket.
+        event["event"] = _TOKEN.sub(r"\1redacted", event["event"])
     return event

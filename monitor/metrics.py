@@ -173,6 +173,42 @@ class Metrics:
             ["state", "challenger_state"],
             registry=r,
         )
+        self.drift_index = Gauge(
+            "monitor_drift_stability_index",
+            "Population stability index of recent windows against the policy's reference",
+            ["type", "measure"],
+            registry=r,
+        )
+        self.drift_martingale = Gauge(
+            "monitor_drift_martingale_log10",
+            "Evidence that calls are no longer like the policy's reference calls",
+            ["type"],
+            registry=r,
+        )
+        self.abstained_ratio = Gauge(
+            "monitor_abstained_ratio",
+            "Share of recent windows with something to judge that were not judged",
+            ["detector"],
+            registry=r,
+        )
+        self.canary_llr = Gauge(
+            "monitor_canary_llr",
+            "Log-likelihood ratio of the canary's whole recording, natural log",
+            ["kind"],
+            registry=r,
+        )
+        self.canary_ok = Gauge(
+            "monitor_canary_state_ok",
+            "1 if the genuine canary did not alarm or the fake one did",
+            ["kind"],
+            registry=r,
+        )
+        self.canary_age = Gauge(
+            "monitor_canary_age_seconds",
+            "Since the canary's last finished replay, or since the start",
+            ["kind"],
+            registry=r,
+        )
         self._states: dict[str, tuple[str, AlarmState]] = {}
 
     # As the executor's observer.

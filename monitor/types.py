@@ -77,6 +77,8 @@ class LostReason(StrEnum):
     """This machine could not keep up and dropped the oldest media."""
     IDLE = "idle"
     """The source stayed connected but sent nothing."""
+    PAUSED = "paused"
+    """Monitoring was paused by the far end."""
     TRUNCATED = "truncated"
     """The recording ends before its container says it does."""
 

@@ -38,9 +38,9 @@ class Registry:
         self._active: dict[str, Call] = {}
         self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
 
-    def admit(self, ingest: str) -> None:
-        """Raise CapacityError if no further call can be monitored."""
-        if len(self._active) >= self.limit:
+    def admit(self, ingest: str, reserved: int = 0) -> None:
+        """Raise CapacityError if no further call can be monitored beside `reserved` others."""
+        if len(self._active) + reserved >= self.limit:
             self._metrics.calls_refused.labels(ingest, "capacity").inc()
             raise CapacityError(f"all {self.limit} call slots are in use")
 

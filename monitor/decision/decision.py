@@ -37,6 +37,7 @@ class Decision:
         self.policy = policy
         self._statistic = STATISTICS[policy.statistic](policy.scan)
         self._alarm = Alarm(policy.certificate.tiers.keys(), timing)
+        self._warm_up = timing.warm_up
         self._point: ScanPoint | None = None
         self._recent: deque[float] = deque(maxlen=HORIZON)
         """The statistic over the horizon: reference maxima are over one horizon as well."""
@@ -49,7 +50,9 @@ class Decision:
         self._windows += 1
         self._narrow += quality.get("bandwidth_hz", math.inf) < NARROW_HZ
         self._point = self._statistic.update(llr, span)
-        self._recent.append(self._point.statistic)
+        if scored_seconds >= self._warm_up:
+            # Reference maxima begin after the warm-up too.
+            self._recent.append(self._point.statistic)
         tiers = self.policy.certificate.tiers
         thresholds = {name: tier.threshold(self.stratum) for name, tier in tiers.items()}
         return self._alarm.update(self._point.statistic, thresholds, scored_seconds, span.end)
@@ -73,6 +76,6 @@ class Decision:
             state=self._alarm.state,
             statistic=point.statistic if point else -math.inf,
             total=point.total if point else None,
-            p_value=certificate.p_value(max(self._recent), self.stratum) if point else None,
+            p_value=certificate.p_value(max(self._recent), self.stratum) if self._recent else None,
             span=point.span if point else None,
         )

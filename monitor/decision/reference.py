@@ -121,7 +121,9 @@ def write_policy(
         inside = [round(c.maximum, 4) for c in warm if c.stratum == name]
         if len(inside) >= FEWEST_IN_STRATUM:
             maxima[name] = inside
-    windows = [w for c in calls for w in c.windows]
+    windows = [
+        w for c in calls for w in c.windows if calibration.llr(w.value, w.quality) is not None
+    ]
     values = {m: [w.quality[m] for w in windows if m in w.quality] for m in HISTOGRAM_EDGES}
     values["score"] = [w.value for w in windows]
     reference_histograms = {

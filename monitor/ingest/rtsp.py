@@ -124,9 +124,9 @@ class RtspSource:
                     "allowed_media_types": "audio+video",
                     # Microseconds. FFmpeg 5 and later; the older `stimeout` is ignored silently.
                     "timeout": str(round(self._options.open_timeout * 1e6)),
-                    # Codec parameters come from the SDP: long probing only delays the start.
+                    # Codec parameters come from the SDP: long probing only delays the start. What
+                    # is probed is then delivered at once; "nobuffer" would throw it away.
                     "analyzeduration": "1000000",
-                    "fflags": "nobuffer",
                 },
                 timeout=(self._options.open_timeout, self._options.read_timeout),
             )

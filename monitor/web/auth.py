@@ -36,19 +36,21 @@ class Gatekeeper:
 
         def check(request: Request) -> Grant:
             kind, _, token = request.headers.get("authorization", "").partition(" ")
-            challenge = {"WWW-Authenticate": 'Bearer realm="deepfake-monitor"'}
-            if kind.lower() != "bearer" or not token:
-                raise Problem(
-                    401, "Unauthorized", "Authorization: a bearer token is needed", challenge
-                )
-            grant = self._find(digest(token.strip()))
-            if grant is None:
-                raise Problem(401, "Unauthorized", "Authorization: unknown token", challenge)
-            if scope not in grant.scopes:
-                raise Problem(403, "Forbidden", f"Authorization: the token lacks scope {scope!r}")
-            return grant
+            return self.allow(token if kind.lower() == "bearer" else "", scope)
 
         return check
+
+    def allow(self, token: str, scope: str) -> Grant:
+        """Return whose token this is; raises Problem if it is nobody's or lacks the scope."""
+        challenge = {"WWW-Authenticate": 'Bearer realm="deepfake-monitor"'}
+        if not token:
+            raise Problem(401, "Unauthorized", "Authorization: a bearer token is needed", challenge)
+        grant = self._find(digest(token.strip()))
+        if grant is None:
+            raise Problem(401, "Unauthorized", "Authorization: unknown token", challenge)
+        if scope not in grant.scopes:
+            raise Problem(403, "Forbidden", f"Authorization: the token lacks scope {scope!r}")
+        return grant
 
     def _find(self, hashed: str) -> Grant | None:
         found = None

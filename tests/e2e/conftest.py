@@ -10,8 +10,10 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import Service
 
 HUMAN = "human-en"
-SYNTHETIC = "synthetic-piper.narrow"
-"""Alike in band, level, noise floor and pauses: only the origin differs."""
+"""Prompts of one person, recorded at 8 kHz."""
+SYNTHETIC = "synthetic-piper"
+"""An engine whose voice was never trained on, full band; level, noise floor and pauses are those
+of the human recordings. `human-words` is the human recording with the same band."""
 
 
 @pytest.fixture(autouse=True, scope="session")

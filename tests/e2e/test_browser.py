@@ -45,6 +45,7 @@ def test_a_browser_is_monitored_while_it_talks(
         face = page.text_content("#face")
         page.click("#stop")
         wait_until(lambda: service.call(call)["ended"], 10, "the end of the call")
+        page.wait_for_selector("#start:enabled", timeout=10_000)
     assert shown == verdict["state"]
     assert "px wide" in (face or "")
     assert not browser.errors

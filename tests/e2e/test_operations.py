@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_an_alert_reaches_prometheus_and_a_failing_webhook(
     recordings: Recordings, tmp_path: Path
 ) -> None:
-    mount = Mount.of(recordings, SYNTHETIC, name="synthetic")
+    mount = Mount.of(recordings, SYNTHETIC, audio="opus", name="synthetic")
     with Receiver() as receiver, RtspServer([mount], tmp_path / "rtsp") as cameras:
         receiver.plan = [503, 0]  # refuses once, hangs up once, then accepts
         settings = f'[[webhooks]]\nname = "desk"\nurl = "{receiver.url()}"\nsecret = "{SECRET}"\n'
@@ -64,8 +64,10 @@ def test_an_alert_reaches_prometheus_and_a_failing_webhook(
             documented = re.findall(r"^\| `(monitor_\w+)`", (ROOT / "docs/metrics.md").read_text(),
                                     re.M)  # fmt: skip
             exposed = {re.sub(r"_(total|bucket|sum|count)$", "", n) for n in names}
-            # families whose labels have not occurred in this call
-            absent = {"monitor_calls_refused", "monitor_calls_ended", "monitor_dropped"}
+            # families whose labels have not occurred: no refusal, no canary, no challenger
+            absent = {"monitor_calls_refused", "monitor_calls_ended", "monitor_dropped",
+                      "monitor_canary_llr", "monitor_canary_state_ok",
+                      "monitor_canary_age_seconds", "monitor_challenger_windows"}  # fmt: skip
             assert set(documented) - exposed <= absent
             assert not any(call in str(labels) for labels, _ in prometheus.query('{job!=""}'))
             exemplars = prometheus.get(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import HUMAN, SYNTHETIC
+from tests.e2e.rig.film import AudioCodec
 from tests.e2e.rig.process import free_port, wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
@@ -20,13 +21,20 @@ from tests.e2e.service import Service
 pytestmark = pytest.mark.timeout(240)
 
 
+VOICES: dict[str, tuple[str, AudioCodec]] = {
+    "human": (HUMAN, "pcmu"),
+    "synthetic": (SYNTHETIC, "opus"),
+    "telephone": (SYNTHETIC, "pcmu"),
+}
+"""Cameras by name: who speaks, through which codec."""
+
+
 @pytest.fixture(scope="module")
 def cameras(
     recordings: Recordings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RtspServer]:
     mounts = [
-        Mount.of(recordings, HUMAN, name="human"),
-        Mount.of(recordings, SYNTHETIC, name="synthetic"),
+        *(Mount.of(recordings, voice, audio=codec, name=n) for n, (voice, codec) in VOICES.items()),
         Mount.of(recordings, HUMAN, name="endless", loop=True),
         Mount.of(recordings, HUMAN, audio=None, name="silent", loop=True),
     ]
@@ -46,41 +54,46 @@ def score(path: str) -> list[dict[str, Any]]:
 def test_a_camera_is_decided_on_like_its_recording(
     service: Service, cameras: RtspServer, recordings: Recordings
 ) -> None:
-    calls = {}
-    windows: dict[str, list[dict[str, Any]]] = {"human": [], "synthetic": []}
+    calls: dict[str, str] = {}
+    windows: dict[str, list[dict[str, Any]]] = {name: [] for name in VOICES}
     with service.events() as events:
-        for name in windows:
+        for name in VOICES:
             answer = service.pull(cameras.url(name), participant=name, transport="tcp")
             assert answer.status_code == 201, answer.text
             calls[answer.json()["id"]] = name
-        ended = 0
         deadline = time.monotonic() + 90
         for kind, data in events:
             if kind == "window" and data["detector"] == "voice" and data["call"] in calls:
                 windows[calls[data["call"]]].append(data)
-            if all(w and w[-1]["end"] >= 45 for w in windows.values()) or ended:
+            if all(w and w[-1]["end"] >= 45 for w in windows.values()):
                 break
             assert time.monotonic() < deadline
     for call, name in calls.items():
-        recorded = score(str(recordings.film(
-            HUMAN if name == "human" else SYNTHETIC, "h264", "pcmu", "mkv"
-        )))  # fmt: skip
-        replayed = {w["end"]: w for w in recorded if w["type"] == "window" and "llr" in w}
-        live = {w["end"]: w for w in windows[name] if "llr" in w}
+        voice, codec = VOICES[name]
+        recorded = score(str(recordings.film(voice, "h264", codec, "mkv")))
+        replayed = {w["end"]: w["score"] for w in recorded if w["type"] == "window" and "llr" in w}
+        live = {w["end"]: w["score"] for w in windows[name] if "llr" in w}
         both = sorted(live.keys() & replayed.keys())
         assert len(both) >= 35
-        difference = [abs(live[t]["score"] - replayed[t]["score"]) for t in both]
-        # The start of a stream may be cut a few milliseconds differently; nothing else differs.
-        assert np.median(difference) < 0.3
-        verdict = recorded[-1]
+        difference = np.array([live[t] - replayed[t] for t in both])
+        if codec == "pcmu":
+            assert np.median(np.abs(difference)) < 0.05
+        else:
+            # RTP does not say how much of an Opus stream's start is padding, so that its windows
+            # lie 6.5 ms apart from the file's: single scores move, their mean hardly.
+            assert abs(difference.mean()) < 0.2
         tiers = {a["tier"] for a in service.alerts(call) if a["action"] == "raised"}
+        verdict = recorded[-1]
         assert (verdict["tier"] in tiers) if verdict["tier"] else not tiers
         assert service.http.delete(f"/api/v1/sources/{call}").status_code == 204
         assert service.call(call)["ended"] == "stopped"
-    raised = {calls[a["call"]] for a in service.get("/api/v1/alerts") if a["tier"] == "alert"}
-    assert raised == {"synthetic"}
-    alerts = [a for c, n in calls.items() if n == "synthetic" for a in service.alerts(c)]
-    first = next(a for a in alerts if a["tier"] == "alert")
+    raised = {calls[a["call"]]: a for a in service.get("/api/v1/alerts") if a["tier"] == "alert"}
+    assert "human" not in raised
+    first = next(
+        a for c, n in calls.items() if n == "synthetic"
+        for a in service.alerts(c) if a["tier"] == "alert"
+    )  # fmt: skip
+    assert first["action"] == "raised"
     assert first["verdict"]["seconds"]["scored"] <= 30
 
 

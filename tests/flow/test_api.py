@@ -33,6 +33,8 @@ ROUTES = [
     ("GET", "/api/v1/calls/none", "read", 404),
     ("GET", "/api/v1/alerts", "read", 200),
     ("GET", "/api/v1/sources", "read", 200),
+    ("GET", "/api/v1/shadow", "read", 200),
+    ("GET", "/api/v1/drift", "read", 200),
     ("DELETE", "/api/v1/calls/none", "control", 404),
     ("DELETE", "/api/v1/sources/none", "control", 404),
     ("POST", "/api/v1/sources", "control", 422),

@@ -36,3 +36,19 @@ def test_both_kinds_of_loggers_write_json_without_secrets() -> None:
     assert first["event"] == "pulled"
     assert second["event"] == "plain"
     assert "secret" not in stream.getvalue()
+
+
+def test_a_token_in_a_request_line_is_hidden() -> None:
+    stream = io.StringIO()
+    before = logging.getLogger().handlers[:]
+    try:
+        log.configure("info", stream)
+        uvicorn = logging.getLogger("uvicorn.error")
+        uvicorn.info(
+            '%s - "WebSocket %s" [accepted]', "1.2.3.4", "/telephony/plivo?token=hush&call=a"
+        )
+        uvicorn.error("ASGI callable returned without completing handshake.")
+    finally:
+        logging.getLogger().handlers[:] = before
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"].endswith('?token=redacted&call=a" [accepted]')

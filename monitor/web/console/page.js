@@ -85,7 +85,10 @@ async function hangUp() {
   session = null;
   $("stop").disabled = true;
   if (ending) {
-    if (ending.url) await fetch(ending.url, { method: "DELETE", headers: auth() }).catch(() => {});
+    // The body is read although it is empty: an unread answer counts as an aborted request.
+    if (ending.url) {
+      await fetch(ending.url, { method: "DELETE", headers: auth() }).then((r) => r.text()).catch(() => {});
+    }
     ending.pc.close();
     ending.media.getTracks().forEach((track) => track.stop());
     $("preview").classList.remove("on");

@@ -23,7 +23,9 @@ from monitor.training.train import BEST, CHECKPOINT, HISTORY, Trainer, TrainingP
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
-BATCH = BatchPlan(groups=4, seconds=(1.0, 1.5))
+pytestmark = pytest.mark.timeout(600)
+"""Half a minute on an idle machine; the run is shared by the tests of this file."""
+BATCH = BatchPlan(groups=4, seconds=(1.0, 1.2))
 STEPS = 120
 
 

@@ -1,0 +1,45 @@
+"""Settings → who may use the API."""
+
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from monitor.settings import ALL_SCOPES, Settings, SettingsError
+from monitor.web.auth import Grant, digest
+
+
+def grants(settings: Settings) -> list[Grant]:
+    """Return who may use the API: configured tokens and the one from the environment."""
+    found = [Grant(t.name, t.sha256, frozenset(t.scopes)) for t in settings.server.tokens]
+    if settings.token is not None:
+        hashed = digest(settings.token.get_secret_value())
+        found.append(Grant("environment", hashed, frozenset(ALL_SCOPES)))
+    return found
+
+
+def ensure_token(settings: Settings) -> tuple[Settings, Path | None]:
+    """Make a token for a service that has none, if only this machine can reach it.
+
+    Returns the settings to use and the file the token is in. Raises SettingsError when the
+    service would be open to others without anybody having configured who may use it.
+    """
+    if settings.has_token:
+        return settings, None
+    if not settings.bound_to_loopback:
+        raise SettingsError(
+            f"server.host: {settings.server.host} can be reached from outside; "
+            "configure server.tokens or MONITOR_TOKEN first"
+        )
+    path = settings.state_dir / "token"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"state_dir: {path}: {error.strerror}") from error
+    if not token:
+        raise SettingsError(f"state_dir: {path} is empty; delete it")
+    return settings.model_copy(update={"token": SecretStr(token)}), path

@@ -1,0 +1,176 @@
+"""A call forked to us by a telephone platform: what it says goes in, both parties come out."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import av
+import numpy as np
+
+from monitor import log
+from monitor.ingest.convert import AudioConverter
+from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
+from monitor.ingest.streamclock import Reorder, StreamClock
+from monitor.protocols import Intake
+from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, Waveform
+
+_log = log.get(__name__)
+
+_PAUSE_TICK = 0.5
+"""Seconds after which a lasting pause is booked again, before it would count as idle."""
+_SEAM = 0.01
+"""Seconds between two frames that still are one: the resampler holds back a little."""
+
+
+class _Voice:
+    """One participant's way from chunks to frames."""
+
+    def __init__(self, clock: StreamClock) -> None:
+        self.clock = clock
+        self._reorder = Reorder()
+        self._converter = AudioConverter()
+        self._rate = 0
+        self._sent = 0.0
+        """Stream seconds received, for dialects without timestamps."""
+        self.heard: float | None = None
+        """Call seconds up to which audio was handed over."""
+
+    def push(self, chunk: Chunk) -> Iterator[tuple[float, Waveform]]:
+        """Yield call time and audio that is ready."""
+        for ordered in self._reorder.push(chunk):
+            yield from self._convert(ordered)
+
+    def flush(self) -> Iterator[tuple[float, Waveform]]:
+        """Yield what is left, and be ready for a new stretch."""
+        for ordered in self._reorder.flush():
+            yield from self._convert(ordered)
+        yield from self._tail()
+
+    def _convert(self, chunk: Chunk) -> Iterator[tuple[float, Waveform]]:
+        stream = self._sent if chunk.time is None else chunk.time
+        self._sent = stream + chunk.duration
+        at = self.clock.place(stream, chunk.duration)
+        if at is None or not len(chunk.samples):
+            return
+        if self.heard is not None and abs(at - self.heard) < _SEAM:
+            at = self.heard
+        elif self.heard is not None or self._rate not in (0, chunk.rate):
+            yield from self._tail()
+        self._rate = chunk.rate
+        samples = np.ascontiguousarray(chunk.samples).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = chunk.rate
+        yield from self._timed(at, self._converter.convert(frame))
+
+    def _tail(self) -> Iterator[tuple[float, Waveform]]:
+        if self.heard is not None and self._rate:
+            yield from self._timed(self.heard, self._converter.flush())
+        self._converter = AudioConverter()
+        self._rate = 0
+
+    def _timed(self, at: float, samples: Waveform) -> Iterator[tuple[float, Waveform]]:
+        self.heard = at + len(samples) / SAMPLE_RATE
+        if len(samples):
+            yield at, samples
+
+
+class TelephonySource:
+    """A call whose messages somebody else receives and feeds in."""
+
+    live = True
+
+    def __init__(self, ingest: str, participants: tuple[str, ...]) -> None:
+        """Of the stream's parties, only `participants` are monitored."""
+        self.ingest = ingest
+        self._participants = participants
+        self._voices: dict[str, _Voice] = {}
+        self._intake: Intake | None = None
+        self._running = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._reason = "ended"
+        self._paused_since: float | None = None
+        self.latest = time.monotonic()
+        """Monotonic seconds of the latest media."""
+        self.received = False
+        """Whether there was any media."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the far end withholds media on purpose."""
+        return self._paused_since is not None
+
+    def hang_up(self, reason: str) -> None:
+        """End the source; the first reason counts."""
+        if not self._ended.is_set():
+            self._reason = reason
+            self._ended.set()
+
+    async def feed(self, message: Message) -> None:
+        """Take what a parser read."""
+        await self._running.wait()
+        intake = self._intake
+        if intake is None:
+            return
+        if isinstance(message, Chunk):
+            # What a platform sends while it is paused is not monitored: it said so.
+            if message.participant in self._participants and not self.paused:
+                self.latest, self.received = time.monotonic(), True
+                voice = self._voice(message.participant, intake)
+                await self._hand_over(message.participant, voice.push(message), intake)
+        elif isinstance(message, Paused):
+            if not self.paused:
+                await self._flush(intake)
+                self._paused_since = intake.now()
+        elif isinstance(message, Resumed):
+            await self._book_pause(intake)
+            self._paused_since = None
+            self.latest = time.monotonic()
+            for voice in self._voices.values():
+                voice.clock.forget()
+        elif isinstance(message, Ended):
+            self.hang_up("ended")
+
+    async def run(self, intake: Intake) -> str:
+        """Pass on what is fed until the stream ends."""
+        for participant in self._participants:
+            await intake.put(Tracks(participant, audio=True, video=False))
+        self._intake = intake
+        self._running.set()
+        while not self._ended.is_set():
+            try:
+                async with asyncio.timeout(_PAUSE_TICK):
+                    await self._ended.wait()
+            except TimeoutError:
+                await self._book_pause(intake)
+        await self._book_pause(intake)
+        await self._flush(intake)
+        return self._reason
+
+    def _voice(self, participant: str, intake: Intake) -> _Voice:
+        voice = self._voices.get(participant)
+        if voice is None:
+            # Tracks of one stream share its clock.
+            other = next((v.clock.offset for v in self._voices.values()), None)
+            voice = self._voices[participant] = _Voice(StreamClock(intake.now, other))
+        return voice
+
+    async def _hand_over(
+        self, participant: str, ready: Iterator[tuple[float, Waveform]], intake: Intake
+    ) -> None:
+        for at, samples in ready:
+            await intake.put(AudioFrame(participant, at, samples))
+
+    async def _flush(self, intake: Intake) -> None:
+        for participant, voice in self._voices.items():
+            await self._hand_over(participant, voice.flush(), intake)
+
+    async def _book_pause(self, intake: Intake) -> None:
+        if self._paused_since is None:
+            return
+        for participant in self._participants:
+            voice = self._voices.get(participant)
+            heard = voice.heard if voice is not None else None
+            start = self._paused_since if heard is None else heard
+            span = Span(start, intake.now())
+            if span.duration > 0:
+                await intake.put(Gap(participant, span, LostReason.PAUSED))

@@ -1,0 +1,174 @@
+"""The stages of making training data, each one store: speech, resyntheses, engines."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitor.analysis.speech import CHUNK, SpeechGate
+from monitor.ingest.convert import decode_audio
+from monitor.training.clips import Clip, Split, fraction, load_clips
+from monitor.training.copysynthesis import METHODS
+from monitor.training.engines import HifiGan, Kokoro
+from monitor.training.gate import find_speech
+from monitor.training.store import AudioStore, Pcm, Row, ensure, exists, from_pcm, to_pcm
+from monitor.types import SAMPLE_RATE
+
+SPEECH_STORE = "speech"
+MIN_SPEECH_SECONDS = 0.5
+"""Recordings with less speech are of no use to training or scoring."""
+COPY_SECONDS = 5
+"""A resynthesis covers the beginning of its recording; it need not cover all of it."""
+COPY_FAMILIES = {
+    "griffin-lim": "griffin-lim",
+    "phase-noise": "phase-noise",
+    "lpc": "parametric",
+    "world": "parametric",
+    "hifi-gan": "neural_vocoder",
+}
+ENGINE_STORE = "kokoro"
+PER_SPEAKER = 6
+"""Recordings of one speaker that one method resynthesises, at most."""
+
+Item = tuple[Mapping[str, Any], Pcm]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFiles:
+    """Where the neural engines were unpacked."""
+
+    hifi_gan: Path | None = None
+    kokoro: Path | None = None
+    kokoro_vocabulary: Path | None = None
+    kokoro_voices: Path | None = None
+
+
+def lower_priority() -> None:
+    """Data preparation gives way to anything else that runs on the machine."""
+    os.nice(10)
+
+
+@cache
+def _gate() -> SpeechGate:
+    return SpeechGate()
+
+
+def _speech(job: tuple[Path, Clip]) -> Item | None:
+    data, clip = job
+    speech = find_speech(decode_audio(data / clip.path), _gate())
+    if speech is None or speech.seconds < MIN_SPEECH_SECONDS:
+        return None
+    row = asdict(clip) | {"start": speech.start, "active": _flags(speech.active)}
+    return row, to_pcm(speech.samples)
+
+
+def _flags(active: Any) -> str:
+    return "".join("1" if a else "0" for a in active)
+
+
+def speech_store(data: Path, work: Path, processes: int = 2) -> AudioStore:
+    """All clips, decoded and cut to their speech; rows are Clip fields, start and active."""
+
+    def items() -> Iterator[Item]:
+        jobs = [(data, clip) for clip in load_clips(data)]
+        with Pool(processes, lower_priority) as pool:
+            yield from filter(None, pool.imap(_speech, jobs, chunksize=32))
+
+    return ensure(work, SPEECH_STORE, items)
+
+
+def parents(speech: AudioStore, method: str, count: int) -> list[int]:
+    """Training recordings of humans that a method resynthesises, spread over speakers."""
+    order = sorted(
+        (fraction(f"{method}/{row['path']}"), index)
+        for index, row in enumerate(speech.rows)
+        if row["split"] == Split.TRAIN and not row["fake"] and row["samples"] >= 1.5 * SAMPLE_RATE
+    )
+    taken: Counter[str] = Counter()
+    chosen: list[int] = []
+    for _, index in order:
+        speaker = f"{speech.rows[index]['source']}/{speech.rows[index]['speaker']}"
+        if taken[speaker] < PER_SPEAKER and len(chosen) < count:
+            taken[speaker] += 1
+            chosen.append(index)
+    return chosen
+
+
+@cache
+def _hifi_gan(model: Path) -> HifiGan:
+    return HifiGan(model)
+
+
+def _copy(job: tuple[str, int, Row, Pcm, Path | None]) -> Item:
+    method, parent, row, pcm, model = job
+    rng = np.random.default_rng([parent, sorted(COPY_FAMILIES).index(method)])
+    samples = from_pcm(pcm)
+    if method == "hifi-gan":
+        assert model is not None
+        made = _hifi_gan(model).resynthesise(samples, rng)
+    else:
+        made = METHODS[method](samples, rng)
+    peak = float(np.abs(made).max()) + 1e-6
+    made *= np.float32(min(1.0, 0.95 / peak))
+    about = {
+        "parent": parent,
+        "source": row["source"],
+        "path": row["path"],
+        "generator": f"copy:{method}",
+        "family": COPY_FAMILIES[method],
+        "active": row["active"][: len(made) // CHUNK],
+    }
+    return about, to_pcm(made)
+
+
+def copy_store(
+    speech: AudioStore,
+    work: Path,
+    method: str,
+    count: int,
+    model: Path | None = None,
+    processes: int = 2,
+) -> AudioStore:
+    """Resyntheses of training recordings by one method, aligned with their parents."""
+
+    def items() -> Iterator[Item]:
+        limit = COPY_SECONDS * SAMPLE_RATE
+        jobs = (
+            (method, index, speech.rows[index], np.array(speech.pcm(index)[:limit]), model)
+            for index in parents(speech, method, count)
+        )
+        with Pool(processes, lower_priority) as pool:
+            yield from pool.imap(_copy, jobs, chunksize=4)
+
+    return ensure(work, f"copy-{method}", items)
+
+
+def kokoro_store(work: Path, files: EngineFiles, each: int) -> AudioStore | None:
+    """Sentences by the text-to-speech engine's training voices; None without its files."""
+    if not exists(work, ENGINE_STORE) and files.kokoro is None:
+        return None
+
+    def items() -> Iterator[Item]:
+        assert files.kokoro
+        assert files.kokoro_vocabulary
+        assert files.kokoro_voices
+        engine = Kokoro(files.kokoro, files.kokoro_vocabulary, files.kokoro_voices)
+        for said in engine.utterances(engine.voices(), each, seed=0):
+            speech = find_speech(said.samples, _gate())
+            if speech is not None:
+                row = {
+                    "source": ENGINE_STORE,
+                    "path": said.voice,
+                    "generator": "Kokoro",
+                    "family": "neural_tts",
+                    "active": _flags(speech.active),
+                }
+                yield row, to_pcm(speech.samples * (0.5 / np.abs(speech.samples).max()))
+
+    return ensure(work, ENGINE_STORE, items)

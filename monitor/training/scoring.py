@@ -1,0 +1,134 @@
+"""The shipped file over the held-out recordings: one row per window, clean and through G.711.
+
+This is the material for calibration and for call-level thresholds as well as for the report.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.analysis.speech import SpeechGate
+from monitor.inference.onnx import Session
+from monitor.ingest.convert import decode_audio
+from monitor.training.channel import through_g711
+from monitor.training.clips import Clip, Split, load_clips
+from monitor.training.gate import find_speech
+from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
+from monitor.types import SAMPLE_RATE
+
+CLEAN = "clean"
+G711 = "g711"
+CHANNELS = (CLEAN, G711)
+COLUMNS = (
+    "clip",
+    "source",
+    "speaker",
+    "fake",
+    "generator",
+    "family",
+    "split",
+    "channel",
+    "start",
+    "speech",
+    "logit",
+)
+Table = dict[str, NDArray[np.generic]]
+"""COLUMNS → values, all of one length: a row is a window."""
+HELD_OUT = (Split.TEST, Split.DEV, Split.HUMAN)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """One scored window; the fields are COLUMNS."""
+
+    clip: str
+    source: str
+    speaker: str
+    fake: bool
+    generator: str
+    family: str
+    split: str
+    channel: str
+    start: float
+    """Seconds from the beginning of the file."""
+    speech: float
+    """Seconds of speech in the window."""
+    logit: float
+
+
+_state: dict[str, tuple[Session, SpeechGate]] = {}
+
+
+def _score(job: tuple[Path, Clip, Path, float]) -> list[WindowRow]:
+    data, clip, model, seconds = job
+    if str(model) not in _state:
+        _state[str(model)] = (Session(model), SpeechGate())
+    session, gate = _state[str(model)]
+    speech = find_speech(decode_audio(data / clip.path), gate)
+    if speech is None:
+        return []
+    rows = []
+    for channel in CHANNELS:
+        samples = speech.samples if channel == CLEAN else through_g711(speech.samples)
+        # Windows of less than a second of speech are asked for only when lengths are compared.
+        windows = scoring_windows(
+            samples, speech.active, seconds, HOP_SECONDS, min_speech=min(1.0, 0.75 * seconds)
+        )
+        for window in windows:
+            logit = session.run({"waveform": window.samples[None]})[0]
+            rows.append(
+                WindowRow(
+                    clip=clip.path,
+                    source=clip.source,
+                    speaker=clip.speaker,
+                    fake=clip.fake,
+                    generator=clip.generator,
+                    family=clip.family,
+                    split=clip.split.value,
+                    channel=channel,
+                    start=speech.start / SAMPLE_RATE + window.start,
+                    speech=window.speech,
+                    logit=float(logit[0]),
+                )
+            )
+    return rows
+
+
+def score_clips(
+    data: Path,
+    model: Path,
+    splits: Sequence[Split] = HELD_OUT,
+    seconds: float = WINDOW_SECONDS,
+    processes: int = 2,
+) -> Table:
+    """Score every window of every clip of the given splits with an ONNX file."""
+    jobs = [(data, clip, model, seconds) for clip in load_clips(data) if clip.split in splits]
+    with Pool(processes) as pool:
+        rows = [row for found in pool.imap(_score, jobs, chunksize=16) for row in found]
+    return {name: np.array([getattr(row, name) for row in rows]) for name in COLUMNS}
+
+
+def save_table(table: Table, path: Path) -> None:
+    """Write a table as a compressed .npz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **{name: table[name] for name in COLUMNS})  # type: ignore[arg-type]
+
+
+def load_table(path: Path) -> Table:
+    """Read a table back."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in COLUMNS}
+
+
+def clips_of(table: Table, mask: NDArray[np.bool_]) -> Iterator[tuple[dict[str, str], float]]:
+    """(columns of the first window, mean logit) of each clip among the masked rows."""
+    where = np.flatnonzero(mask)
+    names, first, group = np.unique(table["clip"][where], return_index=True, return_inverse=True)
+    sums = np.bincount(group, table["logit"][where].astype(float), len(names))
+    means = sums / np.bincount(group, minlength=len(names))
+    for i, row in enumerate(where[first]):
+        yield {name: str(table[name][row]) for name in COLUMNS}, float(means[i])

@@ -1,0 +1,109 @@
+"""Report → the tables of the model card, as Markdown."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from monitor.training.scoring import CHANNELS
+
+_NAMES = {"clean": "clean", "g711": "G.711"}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """All tables, one after the other."""
+    return "\n".join(
+        line
+        for part in (_headline, _sources, _transferred, _human_only, _families, _lengths)
+        for line in part(report)
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _with_interval(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{_percent(found['eer'])} ({_percent(low)}-{_percent(high)})"
+
+
+def _headline(report: Mapping[str, Any]) -> Iterator[str]:
+    yield "| macro within-source EER, % (95 % interval) | clean | G.711 |"
+    yield "|---|---|---|"
+    rows = (
+        ("windows", "window", "test, 3 s windows"),
+        ("windows", "clip", "test, mean over a clip"),
+        ("development", "window", "development, 3 s windows (chose the checkpoint)"),
+    )
+    for part, unit, title in rows:
+        cells = [_with_interval(report["channels"][channel][part][unit]) for channel in CHANNELS]
+        yield f"| {title} | " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _sources(report: Mapping[str, Any]) -> Iterator[str]:
+    yield "| test source, windows | human (speakers) | fake (generators) | EER clean | EER G.711 |"
+    yield "|---|---|---|---|---|"
+    clean, narrow = (
+        report["channels"][channel]["windows"]["window"]["sources"] for channel in CHANNELS
+    )
+    for name, found in clean.items():
+        yield (
+            f"| {name} | {found['human']} ({found['speakers']}) "
+            f"| {found['fake']} ({found['generators']}) "
+            f"| {_with_interval(found)} | {_with_interval(narrow[name])} |"
+        )
+    yield ""
+
+
+def _transferred(report: Mapping[str, Any]) -> Iterator[str]:
+    title = f"at the development sources' threshold ({report['threshold']:.3f}), %"
+    yield f"| {title} | clean | G.711 |"
+    yield "|---|---|---|"
+    moved = [report["channels"][channel]["transferred"] for channel in CHANNELS]
+    for key, title in (
+        ("hter", "half total error rate, test windows"),
+        ("false_alarms", "false alarms, human test windows"),
+        ("misses", "misses, fake test windows"),
+    ):
+        yield f"| {title} | " + " | ".join(_percent(each[key]) for each in moved) + " |"
+    cells = [_percent(each["human_only"]["share"]) for each in moved]
+    windows = moved[0]["human_only"]["windows"]
+    yield (
+        f"| false alarms, human-only held-out windows (n = {windows}) | " + " | ".join(cells) + " |"
+    )
+    yield ""
+
+
+def _human_only(report: Mapping[str, Any]) -> Iterator[str]:
+    yield "| human-only source | windows | false alarms clean, % | G.711, % |"
+    yield "|---|---|---|---|"
+    clean, narrow = (
+        report["channels"][channel]["transferred"]["human_only_sources"] for channel in CHANNELS
+    )
+    for name, found in clean.items():
+        if found["windows"] >= 20:
+            shares = (_percent(each["share"]) for each in (found, narrow[name]))
+            yield f"| {name} | {found['windows']} | " + " | ".join(shares) + " |"
+    yield ""
+
+
+def _families(report: Mapping[str, Any]) -> Iterator[str]:
+    for column, least in (("family", 10), ("generator", 25)):
+        yield f"| {column} (test) | fake windows | EER clean, % | EER G.711, % |"
+        yield "|---|---|---|---|"
+        clean, narrow = (report["channels"][channel]["families"][column] for channel in CHANNELS)
+        for name, found in sorted(clean.items(), key=lambda item: item[1]["eer"]):
+            if found["fake"] >= least:
+                rates = (_percent(each["eer"]) for each in (found, narrow[name]))
+                yield f"| {name} | {found['fake']} | " + " | ".join(rates) + " |"
+        yield ""
+
+
+def _lengths(report: Mapping[str, Any]) -> Iterator[str]:
+    if "lengths" not in report:
+        return
+    yield "| window | windows (sources) | macro EER, % (95 % interval) |"
+    yield "|---|---|---|"
+    for name, found in report["lengths"].items():
+        yield f"| {name} | {found['windows']} ({found['sources']}) | {_with_interval(found)} |"
+    yield ""

@@ -1,0 +1,211 @@
+"""One telephony stream from its first message to the end of its call."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from monitor import log
+from monitor.calls.call import Call
+from monitor.calls.registry import CapacityError, Registry
+from monitor.ingest.dialect import (
+    LARGEST,
+    Begin,
+    Ended,
+    Message,
+    Parser,
+    Reply,
+    TelephonyError,
+    Unknown,
+)
+from monitor.ingest.telephony import TelephonySource
+
+_log = log.get(__name__)
+
+STRANGE = 20
+"""Messages of unknown kind that are passed over before the stream is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What all telephony streams share; seconds."""
+
+    participants: frozenset[str]
+    """Who is scored: remote, or remote and agent."""
+    idle_timeout: float = 30.0
+    """Without media, or while paused without any message, after which the call ends."""
+    first_timeout: float = 10.0
+    """From the connection to the message that begins the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How the conversation ends on this side: a WebSocket close code and why."""
+
+    code: int
+    reason: str
+
+
+class Streams:
+    """Opens streams for as long as there are free call slots."""
+
+    def __init__(self, registry: Registry, options: StreamOptions) -> None:
+        self.registry = registry
+        self.options = options
+        self.waiting = 0
+        """Streams that have not begun a call yet; they take up slots too."""
+
+    @contextmanager
+    def open(self, ingest: str, parser: Parser, label: str = "") -> Iterator["Stream"]:
+        """Give a stream that is to be run; raises CapacityError if no slot is free."""
+        self.registry.admit(ingest, reserved=self.waiting)
+        self.waiting += 1
+        stream = Stream(ingest, parser, self, label)
+        try:
+            yield stream
+        finally:
+            stream.take_slot()
+
+
+class Stream:
+    """What a platform says, fed into a call of its own."""
+
+    def __init__(self, ingest: str, parser: Parser, streams: Streams, label: str) -> None:
+        self._ingest = ingest
+        self._parser = parser
+        self._streams = streams
+        self._registry = streams.registry
+        self._options = streams.options
+        self._label = label
+        self._waits = True
+        self._receiving: asyncio.Task[tuple[Close, str]] | None = None
+        self._source: TelephonySource | None = None
+        self._call: Call | None = None
+        self._over = False
+        self._strange = 0
+
+    async def run(
+        self,
+        receive: Callable[[], Awaitable[str | bytes | None]],
+        send: Callable[[str], Awaitable[None]],
+    ) -> Close:
+        """Converse until the stream or its call ends; `receive` gives None once disconnected."""
+        receiving = asyncio.create_task(self._converse(receive, send))
+        self._receiving = receiving
+        close = Close(1001, "the service stops")
+        reason = "disconnected"
+        try:
+            close, reason = await receiving
+        except asyncio.CancelledError:
+            receiving.cancel()
+            if not self._over:
+                raise
+            close = Close(1000, "monitoring was stopped")
+            await self._farewell(send, None)
+        finally:
+            if self._source is not None:
+                self._source.hang_up(reason)
+        if self._call is not None:
+            await self._registry.wait(self._call)
+        return close
+
+    def take_slot(self) -> None:
+        """Stop waiting for one: the call has begun, or will not."""
+        if self._waits:
+            self._waits = False
+            self._streams.waiting -= 1
+
+    async def _converse(
+        self,
+        receive: Callable[[], Awaitable[str | bytes | None]],
+        send: Callable[[str], Awaitable[None]],
+    ) -> tuple[Close, str]:
+        first = asyncio.get_running_loop().time() + self._options.first_timeout
+        try:
+            while True:
+                deadline = first if self._source is None else self._deadline(self._source)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        data = await receive()
+                except TimeoutError:
+                    return await self._silence(send)
+                if data is None:
+                    return Close(1000, ""), "disconnected"
+                for message in self._read(data):
+                    if isinstance(message, Ended):
+                        return Close(1000, "the stream has ended"), "ended"
+                    await self._take(message, send)
+        except TelephonyError as error:
+            _log.warning(
+                "telephony stream refused",
+                ingest=self._ingest,
+                call=self._call.id if self._call else "",
+                field=error.field,
+                detail=error.detail,
+            )
+            await self._farewell(send, str(error))
+            return Close(error.code, str(error)), "malformed"
+        except CapacityError as error:
+            await self._farewell(send, str(error))
+            return Close(1013, str(error)), "capacity"
+
+    def _read(self, data: str | bytes) -> list[Message]:
+        if len(data) > LARGEST:
+            raise TelephonyError(
+                "message", f"larger than {LARGEST} bytes", TelephonyError.TOO_LARGE
+            )
+        read = self._parser.text(data) if isinstance(data, str) else self._parser.binary(data)
+        return list(read)
+
+    async def _take(self, message: Message, send: Callable[[str], Awaitable[None]]) -> None:
+        if isinstance(message, Reply):
+            await send(message.text)
+        elif isinstance(message, Begin):
+            self._begin(message)
+        elif isinstance(message, Unknown):
+            self._strange += 1
+            _log.info("unknown event", ingest=self._ingest, field="event", kind=message.kind[:40])
+            if self._strange > STRANGE:
+                raise TelephonyError("event", "too many of unknown kind", TelephonyError.VIOLATION)
+        elif self._source is not None:
+            await self._source.feed(message)
+
+    def _begin(self, begin: Begin) -> None:
+        scored = tuple(p for p in begin.participants if p in self._options.participants)
+        if not scored:
+            raise TelephonyError(
+                "tracks",
+                f"only {', '.join(begin.participants)}, who is not scored (telephony.score)",
+                TelephonyError.VIOLATION,
+            )
+        label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
+        source = TelephonySource(self._ingest, scored)
+        self.take_slot()
+        self._call = self._registry.start(source, scored[0], label, self._ended)
+        self._source = source
+        _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
+
+    def _deadline(self, source: TelephonySource) -> float:
+        # The loop's clock is the monotonic one that the source uses.
+        if source.paused:
+            return asyncio.get_running_loop().time() + self._options.idle_timeout
+        return source.latest + self._options.idle_timeout
+
+    async def _silence(self, send: Callable[[str], Awaitable[None]]) -> tuple[Close, str]:
+        if self._source is None:
+            what, reason = "no stream began", "no_media"
+        else:
+            what, reason = "no media", "idle" if self._source.received else "no_media"
+        _log.warning("telephony stream silent", ingest=self._ingest, field="media", detail=what)
+        await self._farewell(send, what)
+        return Close(1008, f"media: {what} in time"), reason
+
+    async def _farewell(self, send: Callable[[str], Awaitable[None]], error: str | None) -> None:
+        words = self._parser.farewell(error)
+        if words is not None:
+            await send(words)
+
+    def _ended(self, call: Call) -> None:
+        self._over = True
+        if self._receiving is not None:
+            self._receiving.cancel()

@@ -1,0 +1,133 @@
+"""WebSockets that telephone platforms open: `/telephony/{dialect}`, one a call."""
+
+import base64
+from collections.abc import Mapping
+from contextlib import suppress
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from monitor import log
+from monitor.calls.registry import CapacityError
+from monitor.ingest import l16, twilio
+from monitor.ingest.audiohook import AudioHookParser
+from monitor.ingest.dialect import Parser, TelephonyError
+from monitor.web.auth import Gatekeeper
+from monitor.web.problems import Problem
+from monitor.web.signatures import AudioHookGate, TwilioGate
+from monitor.web.stream import Close, Streams
+
+_log = log.get(__name__)
+
+_LONGEST_REASON = 120
+"""Bytes; RFC 6455 leaves 123 for the reason of a close."""
+
+
+def router(
+    streams: Streams,
+    gatekeeper: Gatekeeper,
+    audiohook: AudioHookGate | None = None,
+    twilio_gate: TwilioGate | None = None,
+) -> APIRouter:
+    """Return the endpoints; without its gate AudioHook is not offered, Twilio needs a token."""
+    routes = APIRouter()
+
+    def admit(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> None:
+        """Raise Problem unless the request may publish."""
+        if dialect == "audiohook":
+            if audiohook is None:
+                raise Problem(404, "Not configured", "telephony.audiohook: has no api_key")
+            audiohook.check(_target(socket), headers)
+        elif dialect == "twilio" and twilio_gate is not None:
+            twilio_gate.check(_target(socket), headers)
+        else:
+            gatekeeper.allow(_token(socket, headers), "publish")
+
+    def read(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> Parser:
+        """Return what reads this dialect; raises Problem for an unknown one or wrong query."""
+        if dialect == "audiohook":
+            organization = headers.get("audiohook-organization-id", "")
+            session = headers.get("audiohook-session-id", "")
+            return AudioHookParser(organization, session, streams.options.participants)
+        if dialect in twilio.DIALECTS:
+            return twilio.JsonParser(twilio.DIALECTS[dialect])
+        if dialect not in l16.DIALECTS:
+            known = ", ".join(sorted([*twilio.DIALECTS, *l16.DIALECTS, "audiohook"]))
+            raise Problem(404, "No such dialect", f"dialect: must be one of {known}")
+        try:
+            return l16.BinaryParser(l16.DIALECTS[dialect], socket.query_params)
+        except TelephonyError as error:
+            raise Problem(422, "Invalid request", str(error), field=error.field) from error
+
+    @routes.websocket("/telephony/{dialect}")
+    async def attach(socket: WebSocket, dialect: str) -> None:
+        """Take a call's stream; refused before it is accepted, with an HTTP status."""
+        headers = _joined(socket)
+        try:
+            admit(dialect, socket, headers)
+            parser = read(dialect, socket, headers)
+            with streams.open(dialect, parser, socket.query_params.get("call", "")[:80]) as stream:
+                offered = socket.scope.get("subprotocols") or [None]
+                await socket.accept(offered[0])
+                close = await stream.run(lambda: _receive(socket), lambda t: _send(socket, t))
+                await _close(socket, close)
+        except Problem as problem:
+            _log.warning(
+                "telephony refused",
+                ingest=dialect[:20],
+                status=problem.status,
+                detail=problem.detail,
+            )
+            await socket.send_denial_response(problem.response())
+        except CapacityError as error:
+            wait = {"Retry-After": str(error.retry_after)}
+            full = Problem(503, "No free call slot", str(error), wait)
+            await socket.send_denial_response(full.response())
+
+    return routes
+
+
+def _joined(socket: WebSocket) -> dict[str, str]:
+    """Headers by name in lower case; repeated ones joined, as signatures see them."""
+    found: dict[str, str] = {}
+    for name, value in socket.headers.items():
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _target(socket: WebSocket) -> str:
+    """Path and query as the client sent them."""
+    path: bytes = socket.scope.get("raw_path") or socket.scope["path"].encode()
+    query: bytes = socket.scope.get("query_string") or b""
+    return (path + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def _token(socket: WebSocket, headers: Mapping[str, str]) -> str:
+    """The API token, in whichever place the platform can put one."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return value
+    if kind.lower() == "basic":
+        with suppress(ValueError):
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    return headers.get("x-telnyx-streaming-auth-token") or socket.query_params.get("token", "")
+
+
+async def _receive(socket: WebSocket) -> str | bytes | None:
+    message = await socket.receive()
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    data: bytes = message.get("bytes") or b""
+    return data if text is None else text
+
+
+async def _send(socket: WebSocket, text: str) -> None:
+    # The far end may be gone already; the next receive says so.
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_text(text)
+
+
+async def _close(socket: WebSocket, close: Close) -> None:
+    reason = close.reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.close(close.code, reason)

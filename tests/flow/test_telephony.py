@@ -1,0 +1,441 @@
+"""Telephone platforms on a real server: who is let in, what is heard, how it ends."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from monitor.calls.call import CallRecord
+from monitor.calls.registry import Registry
+from monitor.calls.stages import Stages
+from monitor.metrics import Metrics
+from monitor.types import LostReason
+from monitor.web import telephony
+from monitor.web.audiosocket import AudioSocketServer
+from monitor.web.auth import Gatekeeper, Grant, digest
+from monitor.web.signatures import AudioHookGate, TwilioGate
+from monitor.web.stream import StreamOptions, Streams
+from tests.fakes import MemorySink, stages
+
+KEY, SECRET = "an-api-key", base64.b64encode(b"a client secret").decode()
+BOTH = frozenset({"remote", "agent"})
+REMOTE = frozenset({"remote"})
+
+
+class Rig:
+    """A server with the telephony endpoints and nothing else."""
+
+    def __init__(self, parts: Stages, options: StreamOptions, limit: int, signed: bool) -> None:
+        self.sink = MemorySink()
+        self.registry = Registry(parts, self.sink, Metrics(), limit)
+        self.streams = Streams(self.registry, options)
+        grants = [
+            Grant("carrier", digest("good"), frozenset({"publish"})),
+            Grant("reader", digest("reads"), frozenset({"read"})),
+        ]
+        gates = (AudioHookGate(KEY, SECRET), TwilioGate("12345")) if signed else (None, None)
+        app = FastAPI()
+        app.include_router(telephony.router(self.streams, Gatekeeper(grants), *gates))
+        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        self.host = ""
+
+    @asynccontextmanager
+    async def dial(self, path: str, **headers: str) -> AsyncIterator[ClientConnection]:
+        async with connect(f"ws://{self.host}{path}", additional_headers=headers) as socket:
+            yield socket
+
+    async def refusal(self, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
+        with pytest.raises(InvalidStatus) as caught:
+            async with self.dial(path, **headers):
+                pass
+        response = caught.value.response
+        assert response.headers["content-type"] == "application/problem+json"
+        return response.status_code, json.loads(response.body or b"{}")
+
+    async def over(self) -> CallRecord:
+        """The latest call, once no call is in progress."""
+        async with asyncio.timeout(10):
+            while self.registry.active or not list(self.registry):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return next(iter(self.registry))
+
+
+class Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[Stages]:
+    found = stages()
+    yield found
+    found.executor.close()
+
+
+@asynccontextmanager
+async def rig(
+    parts: Stages,
+    scored: frozenset[str] = REMOTE,
+    idle: float = 30.0,
+    first: float = 10.0,
+    limit: int = 5,
+    signed: bool = False,
+) -> AsyncIterator[Rig]:
+    found = Rig(parts, StreamOptions(scored, idle, first), limit, signed)
+    found.server.__class__ = Server
+    serving = asyncio.create_task(found.server.serve())
+    while not found.server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    found.host = "{}:{}".format(*found.server.servers[0].sockets[0].getsockname()[:2])
+    try:
+        yield found
+    finally:
+        await found.registry.close()
+        found.server.should_exit = True
+        await serving
+
+
+def voice(seconds: float, rate: int = 8000) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """Loud enough for the fake detector to call it fake."""
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal(round(seconds * rate)) * 8000).clip(-32000, 32000).astype(np.int16)
+
+
+def start(*tracks: str) -> str:
+    media = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+    body = {"callSid": "CA1", "tracks": list(tracks) or ["inbound"], "mediaFormat": media}
+    return json.dumps({"event": "start", "start": body})
+
+
+def media(index: int, track: str = "inbound", payload: bytes = b"\x20\xa0" * 80) -> str:
+    body = {
+        "track": track,
+        "chunk": str(index + 1),
+        "timestamp": str(index * 20),
+        "payload": base64.b64encode(payload).decode(),
+    }
+    return json.dumps({"event": "media", "media": body})
+
+
+async def play(socket: ClientConnection, seconds: float, *tracks: str) -> None:
+    began = time.monotonic()
+    for index in range(round(seconds * 50)):
+        for track in tracks or ("inbound",):
+            await socket.send(media(index, track))
+        await asyncio.sleep(began + (index + 1) / 50 - time.monotonic())
+
+
+def sign(host: str, path: str, nonce: str = "") -> dict[str, str]:
+    """The headers of a request as Genesys signs it; an own client's, not theirs."""
+    headers = {
+        "audiohook-organization-id": "d7934305-0972-4844-938e-9060eef73d05",
+        "audiohook-session-id": "30b0e395-84d3-4570-ac13-9a62d8f514c0",
+        "audiohook-correlation-id": "e160e428-53e2-487c-977d-96989bf5c99d",
+        "x-api-key": KEY,
+    }
+    covered = {"@request-target": path, "@authority": host} | headers
+    names = " ".join(f'"{name}"' for name in covered)
+    now = int(time.time())
+    parameters = (
+        f'({names});keyid="{KEY}";nonce="{nonce or secrets.token_urlsafe(18)}"'
+        f';alg="hmac-sha256";created={now};expires={now + 30}'
+    )
+    base = "\n".join(f'"{name}": {value}' for name, value in covered.items())
+    base += f'\n"@signature-params": {parameters}'
+    mac = hmac.new(base64.b64decode(SECRET), base.encode(), hashlib.sha256).digest()
+    signature = f"sig1=:{base64.b64encode(mac).decode()}:"
+    return headers | {"signature-input": f"sig1={parameters}", "signature": signature}
+
+
+async def test_nobody_is_let_in_without_a_token(parts: Stages) -> None:
+    async with rig(parts) as found:
+        for dialect in ("twilio", "telnyx", "vonage", "plivo", "jambonz", "freeswitch", "asterisk"):
+            for path in (f"/telephony/{dialect}", f"/telephony/{dialect}?token=bad"):
+                status, problem = await found.refusal(path)
+                assert status == 401, problem
+        status, problem = await found.refusal("/telephony/twilio?token=reads")
+        assert (status, "publish" in problem["detail"]) == (403, True)
+        status, problem = await found.refusal("/telephony/fax?token=good")
+        assert (status, "vonage" in problem["detail"]) == (404, True)
+        status, problem = await found.refusal("/telephony/audiohook?token=good")
+        assert (status, "telephony.audiohook" in problem["detail"]) == (404, True)
+        status, problem = await found.refusal("/telephony/freeswitch?token=good&rate=7")
+        assert (status, problem["field"]) == (422, "?rate")
+
+
+async def test_a_token_may_come_in_every_place_a_platform_has(parts: Stages) -> None:
+    basic = base64.b64encode(b"anybody:good").decode()
+    async with rig(parts) as found:
+        for path, headers in [
+            ("/telephony/vonage", {"Authorization": "Bearer good"}),
+            ("/telephony/freeswitch", {"Authorization": f"Basic {basic}"}),
+            ("/telephony/telnyx", {"x-telnyx-streaming-auth-token": "good"}),
+            ("/telephony/plivo?token=good", {}),
+        ]:
+            async with found.dial(path, **headers):
+                pass
+
+
+async def test_twilio_may_sign_instead(parts: Stages) -> None:
+    async with rig(parts, signed=True) as found:
+        url = f"wss://{found.host}/telephony/twilio"
+        mac = hmac.new(b"12345", url.encode(), hashlib.sha1).digest()
+        signature = base64.b64encode(mac).decode()
+        async with found.dial("/telephony/twilio", **{"X-Twilio-Signature": signature}):
+            pass
+        status, _ = await found.refusal("/telephony/twilio?token=good")
+        assert status == 401
+
+
+async def test_both_voices_are_two_participants(parts: Stages) -> None:
+    async with rig(parts, BOTH) as found, found.dial("/telephony/twilio?token=good") as socket:
+        await socket.send('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
+        await socket.send(start("inbound", "outbound"))
+        await play(socket, 3.2, "inbound", "outbound")
+        await socket.send('{"event": "stop"}')
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1000
+        call = await found.over()
+        assert (call.ingest, call.ended, call.label) == ("twilio", "ended", "CA1")
+        assert [t.participant for t, _ in call.participants] == ["remote", "agent"]
+        for _, verdict in call.participants:
+            assert verdict is not None
+            seconds = verdict.seconds
+            assert seconds.scored + seconds.unmonitored == pytest.approx(3.2, abs=0.15)
+            assert not seconds.lost
+
+
+async def test_bad_input_is_refused_by_name_and_disturbs_nobody(parts: Stages) -> None:
+    cases: list[tuple[str, list[str | bytes], int, str]] = [
+        ("twilio", ["{"], 1007, "message"),
+        ("twilio", ["[" * 60_000], 1007, "message"),
+        ("twilio", [media(0)], 1008, "event"),
+        (
+            "twilio",
+            [start(), '{"event": "media", "media": {"payload": "%"}}'],
+            1007,
+            "media.payload",
+        ),
+        ("twilio", [start().replace("mulaw", "opus")], 1003, "start.mediaFormat.encoding"),
+        ("twilio", [start("outbound")], 1008, "tracks"),
+        ("twilio", [b"\x00"], 1003, "message"),
+        ("twilio", ['{"event": "hologram"}'] * 25, 1008, "event"),
+        ("twilio", [" " * 70_000], 1009, "message"),
+        ("jambonz", [bytes(320)], 1008, "event"),
+        ("freeswitch", [bytes(321)], 1007, "media"),
+        ("asterisk", ["MEDIA_START format:g729"], 1003, "format"),
+        ("vonage", ['{"event": "websocket:connected", "content-type": "x"}'], 1003, "content-type"),
+    ]
+    async with rig(parts) as found, found.dial("/telephony/twilio?token=good") as healthy:
+        await healthy.send(start())
+        for dialect, messages, code, field in cases:
+            async with found.dial(f"/telephony/{dialect}?token=good") as socket:
+                for message in messages:
+                    with suppress(ConnectionClosed):
+                        await socket.send(message)
+                await socket.wait_closed()
+                assert socket.close_code == code, (dialect, messages[-1][:40])
+                assert (socket.close_reason or "").startswith(field)
+        assert found.streams.waiting == 0
+        await play(healthy, 3.0)
+        await healthy.send('{"event": "stop"}')
+        call = await found.over()
+        assert call.ended == "ended"
+        (_, verdict), *_ = call.participants
+        assert verdict is not None
+        assert verdict.seconds.scored == pytest.approx(3.0, abs=0.6)
+
+
+async def test_silence_ends_a_stream(parts: Stages) -> None:
+    async with rig(parts, idle=0.3, first=0.2) as found:
+        for said, ended, words in [
+            ([], "", "no stream began"),
+            ([start()], "no_media", "no media"),
+            ([start(), media(0)], "idle", "no media"),
+        ]:
+            async with found.dial("/telephony/twilio?token=good") as socket:
+                for message in said:
+                    await socket.send(message)
+                with pytest.raises(ConnectionClosed) as caught:
+                    await socket.recv()
+                assert caught.value.rcvd is not None
+                assert caught.value.rcvd.code == 1008
+                assert words in caught.value.rcvd.reason
+            if ended:
+                assert (await found.over()).ended == ended
+        assert found.streams.waiting == 0
+
+
+async def test_no_more_streams_than_slots(parts: Stages) -> None:
+    async with rig(parts, limit=2) as found:
+        async with (
+            found.dial("/telephony/twilio?token=good") as first,
+            found.dial("/telephony/twilio?token=good"),
+        ):
+            await first.send(start())
+            status, problem = await found.refusal("/telephony/twilio?token=good")
+            assert (status, problem["title"]) == (503, "No free call slot")
+        assert (await found.over()).ended == "disconnected"
+        async with found.dial("/telephony/twilio?token=good"):
+            pass
+
+
+async def test_a_stopped_call_closes_its_stream(parts: Stages) -> None:
+    async with rig(parts) as found, found.dial("/telephony/jambonz?token=good") as socket:
+        await socket.send('{"callSid": "c", "sampleRate": 8000, "mixType": "mono"}')
+        await socket.send(voice(0.02).tobytes())
+        async with asyncio.timeout(5):
+            while not found.registry.active:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await found.registry.stop(next(iter(found.registry)).id)
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.recv()
+        assert caught.value.rcvd is not None
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (
+            1000,
+            "monitoring was stopped",
+        )
+        assert (await found.over()).ended == "stopped"
+
+
+async def test_audiohook_signed_paused_and_closed(parts: Stages) -> None:
+    path = "/telephony/audiohook"
+    async with rig(parts, signed=True) as found:
+        headers = sign(found.host, path)
+        status, _ = await found.refusal(path, **(headers | {"x-api-key": "wrong"}))
+        assert status == 401
+        async with found.dial(path, **headers) as socket:
+            client = AudioHook(socket, headers["audiohook-session-id"])
+            opened = await client.ask("open", client.opening(headers["audiohook-organization-id"]))
+            assert opened["type"] == "opened"
+            assert opened["parameters"]["media"][0]["channels"] == ["external"]
+            await client.play(1.0)
+            await client.say("paused")
+            await asyncio.sleep(3.2)
+            assert (await client.ask("ping"))["type"] == "pong"
+            await client.say("resumed", {"start": "PT1S", "discarded": "PT0S"})
+            await client.play(1.0)
+            assert (await client.ask("close", {"reason": "end"}))["type"] == "closed"
+        call = await found.over()
+        assert (call.ingest, call.ended) == ("audiohook", "ended")
+        (_, verdict), *_ = call.participants
+        assert verdict is not None
+        assert set(verdict.seconds.lost) == {LostReason.PAUSED}
+        assert verdict.seconds.lost[LostReason.PAUSED] == pytest.approx(3.2, abs=0.3)
+        status, problem = await found.refusal(path, **headers)
+        assert (status, "used before" in problem["detail"]) == (401, True)
+
+
+async def test_audiohook_hears_why_it_is_let_go(parts: Stages) -> None:
+    path = "/telephony/audiohook"
+    async with rig(parts, signed=True) as found:
+        headers = sign(found.host, path)
+        async with found.dial(path, **headers) as socket:
+            client = AudioHook(socket, headers["audiohook-session-id"])
+            said = await client.ask("open", client.opening("another organization"))
+            assert (said["type"], said["parameters"]["reason"]) == ("disconnect", "error")
+            assert "organizationId" in said["parameters"]["info"]
+
+
+class AudioHook:
+    """The client's side of a session, in so far as it is needed here."""
+
+    def __init__(self, socket: ClientConnection, session: str) -> None:
+        self.socket, self.session = socket, session
+        self.seq = self.serverseq = 0
+
+    def opening(self, organization: str) -> dict[str, Any]:
+        offers = [["external", "internal"], ["external"]]
+        return {
+            "organizationId": organization,
+            "conversationId": "090eaa2f-72fa-480a-83e0-8667ff89c0ec",
+            "media": [
+                {"type": "audio", "format": "PCMU", "channels": c, "rate": 8000} for c in offers
+            ],
+        }
+
+    async def say(self, kind: str, parameters: dict[str, Any] | None = None) -> None:
+        self.seq += 1
+        message = {
+            "version": "2",
+            "id": self.session,
+            "type": kind,
+            "seq": self.seq,
+            "serverseq": self.serverseq,
+            "position": "PT0S",
+            "parameters": parameters or {},
+        }
+        await self.socket.send(json.dumps(message))
+
+    async def ask(self, kind: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+        await self.say(kind, parameters)
+        async with asyncio.timeout(5):
+            answer: dict[str, Any] = json.loads(await self.socket.recv())
+        self.serverseq += 1
+        assert (answer["seq"], answer["clientseq"]) == (self.serverseq, self.seq)
+        return answer
+
+    async def play(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.1)):
+            await self.socket.send(b"\x20\xa0" * 400)
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def audiosocket(found: Rig, peers: tuple[str, ...]) -> AsyncIterator[int]:
+    server = AudioSocketServer(found.streams, "127.0.0.1", 0, peers)
+    port = await server.start()
+    try:
+        yield port
+    finally:
+        await server.close()
+
+
+async def test_audiosocket_on_a_real_socket(parts: Stages) -> None:
+    async with rig(parts) as found, audiosocket(found, ("127.0.0.0/8",)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x01\x00\x10" + bytes(range(16)))
+        for _ in range(150):
+            writer.write(b"\x10\x01\x40" + voice(0.02).tobytes())
+            await asyncio.sleep(0.02)
+        writer.write(b"\x00\x00\x00")
+        assert await reader.read() == b""
+        writer.close()
+        call = await found.over()
+        assert (call.ingest, call.ended) == ("audiosocket", "ended")
+        assert call.label == "00010203-0405-0607-0809-0a0b0c0d0e0f"
+        (_, verdict), *_ = call.participants
+        assert verdict is not None
+        assert verdict.seconds.scored + verdict.seconds.unmonitored == pytest.approx(3.0, abs=0.5)
+
+
+async def test_audiosocket_refuses_strangers_and_nonsense(parts: Stages) -> None:
+    async with rig(parts) as found:
+        async with audiosocket(found, ("10.0.0.0/8",)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b""
+            writer.close()
+        async with audiosocket(found, ("127.0.0.0/8",)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n" + bytes(30_000))
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        assert not list(found.registry)
+        assert found.streams.waiting == 0
