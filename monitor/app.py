@@ -96,6 +96,15 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
             metrics.certificate.labels(type_, tier.name, used.identity).set(tier.certified)
             metrics.certificate_bound.labels(type_, tier.name).set(tier.bound_per_hour)
             metrics.certificate_hours.labels(type_, tier.name).set(tier.hours)
+            if not tier.certified:
+                _log.info(
+                    "tier is not certified",
+                    type=type_,
+                    tier=tier.name,
+                    budget_per_hour=tier.budget_per_hour,
+                    shown_at_most_per_hour=round(tier.bound_per_hour, 3),
+                    test_hours=tier.hours,
+                )
     if AlertType.FACE not in judges.policies:
         metrics.model.labels(judges.face.name, judges.face.model, "none").set(1)
     timing = AlarmTiming(
