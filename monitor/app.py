@@ -227,11 +227,8 @@ class Service:
         )
         problems.install(app)
         gatekeeper = Gatekeeper(grants(settings))
-        webrtc = WebRtcOptions(
-            connect_timeout=settings.webrtc.connect_timeout,
-            idle_timeout=settings.webrtc.idle_timeout,
-            ice_servers=settings.webrtc.ice_servers,
-        )
+        # The settings table has the fields of the options, one for one.
+        webrtc = WebRtcOptions(**settings.webrtc.model_dump())
 
         def open_whip(offer: Offer, participant: str) -> WebRtcSource:
             video = settings.video

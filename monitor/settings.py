@@ -85,6 +85,14 @@ class WebRtc(Section):
     idle_timeout: float = Field(30.0, gt=0)
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN URLs; none by default: nothing outside is contacted."""
+    start_bitrate: int = Field(1500, ge=0)
+    """kb/s of video that a browser is asked to begin with; 0 leaves it to the browser."""
+    min_bitrate: int = Field(300, ge=0)
+    """kb/s below which a browser does not go, congested or not; 0 leaves it to the browser."""
+    max_bitrate: int = Field(2500, ge=0)
+    """kb/s above which a browser does not go; 0 leaves it to the browser."""
+    jitter_wait: float = Field(0.08, ge=0, le=1)
+    """For how long a late audio packet holds back those after it."""
 
 
 class Alarm(Section):

@@ -10,8 +10,6 @@ from tests.unit.training.voices import voice
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("seed", range(3))
 def test_resynthesis(name: str, seed: int) -> None:
-    if name == "world":
-        pytest.importorskip("pyworld")
     samples = voice(np.random.default_rng(seed), 1.2)
     made = METHODS[name](samples, np.random.default_rng(seed))
     assert made.shape == samples.shape

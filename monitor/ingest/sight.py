@@ -1,0 +1,182 @@
+"""One WebRTC video track: encoded pictures → decoded in a thread of its own → sampled.
+
+The thread has a short queue. When it cannot keep up, what waits is thrown away and decoding goes
+on at the next key frame, which is asked for; so it is when pictures stop coming though packets do.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from monitor.channel import ChannelClosedError
+from monitor.ingest.aiortc_adapter import EncodedFrame, SenderReport
+from monitor.ingest.alignment import TrackClock, unwrapped
+from monitor.ingest.convert import VideoSampler
+from monitor.protocols import Intake
+from monitor.types import VideoFrame
+
+RATE = 90_000
+"""Hertz of every video codec's RTP timestamps."""
+CAPACITY = 30
+"""Pictures that may wait for the decoder: about a second."""
+FREEZE = 1.0
+"""Seconds without a picture, while packets come, after which a key frame is asked for."""
+_PATIENCE = 5.0
+"""Seconds for which pictures before the awaited key frame are skipped; not every sender heeds."""
+_DECODERS = {"vp8": "libvpx", "h264": "h264"}
+
+
+@dataclass(slots=True)
+class SightCounts:
+    """What became of the pictures."""
+
+    complete: int = 0
+    decoded: int = 0
+    dropped: int = 0
+    """Thrown away because the decoder was late."""
+    skipped: int = 0
+    """Came while a key frame was awaited."""
+    undecodable: int = 0
+    key_frames_asked: int = 0
+
+
+class Sight:
+    """Decodes one track; every method but `decode` belongs to the event loop."""
+
+    def __init__(self, participant: str, fps: float, width: int, leader: TrackClock | None) -> None:
+        """`fps` and `width` limit the pictures handed on; `leader` is the audio track's clock."""
+        self.clock = TrackClock(leader)
+        self.counts = SightCounts()
+        self.ssrc: int | None = None
+        self._participant = participant
+        self._sampler = VideoSampler(fps, width)
+        self._timestamp = 0
+        self._queue: deque[tuple[EncodedFrame, float]] = deque()
+        self._ready = threading.Condition()
+        self._closed = False
+        self._shown: float | None = None
+        """Monotonic seconds of the latest decoded picture."""
+        self._key_since: float | None = None
+        """Monotonic seconds since which pictures that are no key frame are skipped."""
+        self._failed = False
+        self._asked = float("-inf")
+
+    def push(self, frame: EncodedFrame, offset: float) -> None:
+        """Take a picture in; `offset` is call seconds minus monotonic seconds."""
+        self.counts.complete += 1
+        if self.ssrc != frame.ssrc:
+            self.ssrc, self._timestamp = frame.ssrc, frame.timestamp
+            self.clock.restart()
+        self._timestamp = unwrapped(frame.timestamp, self._timestamp)
+        at = self.clock.time(self._timestamp / RATE, max(0.0, frame.arrived + offset))
+        if self._key_since is not None:
+            waited = frame.arrived - self._key_since
+            if waited < _PATIENCE and not is_key_frame(frame.codec, frame.data):
+                self.counts.skipped += 1
+                return
+            self._key_since = None
+        with self._ready:
+            if len(self._queue) >= CAPACITY:
+                self.counts.dropped += len(self._queue) + 1
+                self._queue.clear()
+                self._key_since = frame.arrived
+                return
+            self._queue.append((frame, at))
+            self._ready.notify()
+
+    def report(self, report: SenderReport) -> None:
+        """Take in what the sender says about this track's time."""
+        if report.ssrc == self.ssrc:
+            self.clock.report(unwrapped(report.timestamp, self._timestamp) / RATE, report.sender)
+
+    def lost(self) -> None:
+        """A picture was given up: what follows refers to it."""
+        if self._key_since is None:
+            self._key_since = time.monotonic()
+
+    def wants_key_frame(self, packet_at: float | None, forget: Callable[[], None]) -> bool:
+        """Whether to ask the sender for one now; to be called a few times a second.
+
+        `packet_at`: monotonic seconds of the track's latest packet. `forget` empties what
+        waits for a packet that does not come.
+        """
+        now = time.monotonic()
+        if packet_at is None:
+            return False
+        if self._shown is None:
+            self._shown = now
+        if now - self._asked < FREEZE:
+            return False
+        if now - packet_at < FREEZE and now - self._shown > FREEZE and not self._queue:
+            forget()
+            self.lost()
+        elif self._key_since is None and not self._failed:
+            return False
+        self._failed = False
+        self._asked = now
+        self.counts.key_frames_asked += 1
+        return True
+
+    def close(self) -> None:
+        """Let the thread end after the picture it is at."""
+        with self._ready:
+            self._closed = True
+            self._queue.clear()
+            self._ready.notify()
+
+    def decode(self, intake: Intake) -> None:
+        """Decode and hand on until closed; the thread's work."""
+        decoder: VideoCodecContext | None = None
+        codec = ""
+        while True:
+            with self._ready:
+                while not self._queue and not self._closed:
+                    self._ready.wait()
+                if self._closed:
+                    return
+                frame, at = self._queue.popleft()
+            if decoder is None or frame.codec != codec:
+                codec = frame.codec
+                decoder = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[codec], "r"))
+                decoder.thread_count = 1
+            packet = av.Packet(frame.data)
+            # The decoder hands this on with the picture.
+            packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)
+            try:
+                pictures = decoder.decode(packet)
+            except av.error.FFmpegError:
+                # The decoder keeps its state: pictures may still come before the key frame.
+                self.counts.undecodable += 1
+                self._failed = True
+                continue
+            for picture in pictures:
+                self._shown = time.monotonic()
+                self.counts.decoded += 1
+                shown_at = at if picture.pts is None else picture.pts / RATE
+                image = self._sampler.sample(picture, shown_at)
+                if image is None:
+                    continue
+                try:
+                    intake.put_threadsafe(VideoFrame(self._participant, shown_at, image))
+                except (ChannelClosedError, RuntimeError):
+                    # The call, or the whole event loop, has ended.
+                    return
+
+
+def is_key_frame(codec: str, data: bytes) -> bool:
+    """Whether decoding can begin at this picture (VP8 frame, or H.264 with start codes)."""
+    if codec == "vp8":
+        return not data[0] & 1
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        if data[at + 3] & 0x1F in (5, 7):
+            return True
+        at = data.find(b"\0\0\1", at + 3)
+    return False

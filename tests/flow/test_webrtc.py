@@ -1,0 +1,159 @@
+"""A real WebRTC sender and a bad network before the source."""
+
+import asyncio
+import time
+
+import aioice.ice
+import av
+import numpy as np
+import pytest
+from aioice import stun
+from aiortc import RTCPeerConnection
+
+from monitor.ingest.webrtc import WebRtcSource
+from tests.flow.webrtc import (
+    Camera,
+    MemoryIntake,
+    Network,
+    Speech,
+    loopback_only,
+    publish,
+)
+
+__all__ = ["loopback_only"]
+
+pytestmark = [pytest.mark.usefixtures("loopback_only"), pytest.mark.timeout(90)]
+
+START = 6
+"""Packets that may arrive before the handshake ends, when nobody can read them."""
+
+
+async def seconds(n: float) -> None:
+    await asyncio.sleep(n)
+
+
+async def heard_through(network: Network, length: float) -> tuple[MemoryIntake, Network]:
+    intake = MemoryIntake()
+    await publish([Speech()], intake, lambda source, client: seconds(length), network)
+    return intake, network
+
+
+async def test_audio_that_arrives_is_heard_and_what_is_lost_is_marked() -> None:
+    networks = [
+        Network(),
+        Network(loss=0.01),
+        Network(loss=0.05),
+        Network(loss=0.10),
+        Network(loss=0.05, burst=3),
+        Network(loss=0.02, reorder=0.05),
+    ]
+    for intake, network in await asyncio.gather(*(heard_through(n, 10) for n in networks)):
+        arrived, sent = network.audio_passed * 0.02, network.audio_sent * 0.02
+        assert arrived > 5
+        assert intake.heard_seconds >= 0.99 * (arrived - START * 0.02), network
+        lost = sum(gap.span.duration for gap in intake.gaps)
+        assert lost == pytest.approx(sent - arrived, abs=START * 0.02 + 0.01 * sent), network
+        # No second is there twice, none is unaccounted for.
+        media = [m.span if hasattr(m, "span") else m for m in intake.audio + intake.gaps]
+        media.sort(key=lambda m: m.start)
+        for before, after in zip(media, media[1:], strict=False):
+            assert after.start == pytest.approx(before.end, abs=0.003)
+
+
+async def test_closing_with_a_full_queue_does_not_hold_up_other_calls() -> None:
+    intake = MemoryIntake(slow=0.25)
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.monotonic() - before)
+
+    async def during(source: WebRtcSource, client: RTCPeerConnection) -> None:
+        await asyncio.sleep(4)
+        assert source._sight is not None
+        assert len(source._sight._queue) >= 10
+        task = asyncio.create_task(watch())
+        task.add_done_callback(lambda _: None)
+        await asyncio.sleep(0.1)
+
+    began = time.monotonic()
+    assert await publish([Camera()], intake, during) == "ended"
+    # Ten pictures and more waited, a quarter of a second each.
+    assert longest < 0.25
+    assert time.monotonic() - began < 4 + 2
+
+
+async def test_a_frozen_picture_comes_back_by_a_key_frame() -> None:
+    # Retransmissions never arrive, so the jitter buffer waits for what does not come.
+    network = Network(kinds=frozenset({"video"}), types_lost={98, 100, 102})
+    intake = MemoryIntake()
+
+    async def during(source: WebRtcSource, client: RTCPeerConnection) -> None:
+        await asyncio.sleep(2)
+        network.blocked = True
+        await asyncio.sleep(0.3)
+        network.blocked = False
+        await asyncio.sleep(4)
+        assert source._sight is not None
+        assert 1 <= source._sight.counts.key_frames_asked <= 3
+
+    await publish([Camera()], intake, during, network)
+    times = [frame.time for frame in intake.video]
+    pauses = np.diff(times)
+    assert max(pauses) < 2.5
+    assert times[-1] - times[int(np.argmax(pauses)) + 1] > 1
+
+
+async def test_sound_and_picture_of_one_moment_have_one_time() -> None:
+    # The picture's way is longer: by arrival it would be 200 ms late.
+    network = Network(delay={"video": 0.2})
+    intake = MemoryIntake()
+    await publish([Speech(), Camera()], intake, lambda source, client: seconds(9), network)
+    times = [frame.time for frame in intake.video]
+    assert times == sorted(times)
+    claps: list[float] = []
+    for frame in intake.audio:
+        loud = np.flatnonzero(np.abs(frame.samples) > 0.15)
+        if len(loud):
+            claps.append(frame.start + loud[0] / 16_000)
+    claps = [b for a, b in zip([-1.0, *claps], claps, strict=False) if b - a > 0.5]
+    white = [frame.time for frame in intake.video if frame.image.mean() > 200]
+    flashes = [b for a, b in zip([-1.0, *white], white, strict=False) if b - a > 0.5]
+    late = [min((f - c for c in claps), key=abs) for f in flashes]
+    # By arrival at first, by the sender's clock at last.
+    assert late[0] > 0.1
+    assert abs(np.median(late[-3:])) < 0.02, late
+
+
+async def test_stun_checks_without_priority_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = aioice.ice.Connection.build_request
+
+    def without(self: aioice.ice.Connection, *args: object, **more: object) -> stun.Message:
+        message = build(self, *args, **more)  # type: ignore[arg-type]
+        if self.ice_controlling:
+            message.attributes.pop("PRIORITY", None)
+        return message
+
+    monkeypatch.setattr(aioice.ice.Connection, "build_request", without)
+    intake, network = await heard_through(Network(), 2)
+    assert intake.heard_seconds > 1
+
+
+class Jumping(Speech):
+    """Timestamps jump far after two seconds, the sequence numbers do not."""
+
+    async def recv(self) -> "av.Packet[av.stream.Stream]":
+        packet = await super().recv()
+        if self._n > 100 and packet.pts is not None:
+            packet.pts += 7_000_000
+        return packet
+
+
+async def test_timestamps_that_jump_do_not_move_call_time() -> None:
+    intake = MemoryIntake()
+    await publish([Jumping()], intake, lambda source, client: seconds(4))
+    assert intake.heard_seconds > 3
+    assert intake.audio[-1].end < 4.5

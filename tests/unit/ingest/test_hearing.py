@@ -1,0 +1,129 @@
+"""Packets of one track → sound on the call's clock, nothing twice and nothing unaccounted for."""
+
+import av
+import numpy as np
+import pytest
+
+from monitor.ingest.aiortc_adapter import SenderReport
+from monitor.ingest.hearing import Hearing
+from monitor.ingest.jitter import RtpPacket
+from monitor.types import AudioFrame, Gap, LostReason
+
+OPUS = {96: "opus"}
+
+
+def opus(count: int) -> list[bytes]:
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.format, encoder.layout = 48_000, "s16", "mono"
+    encoder.bit_rate = 24_000
+    out: list[bytes] = []
+    for i in range(count):
+        tone = 0.3 * np.sin(2 * np.pi * 300 * (np.arange(960) + i * 960) / 48_000)
+        frame = av.AudioFrame.from_ndarray((tone * 32767).astype("<i2")[None], "s16", "mono")
+        frame.sample_rate, frame.pts = 48_000, i * 960
+        out += [bytes(packet) for packet in encoder.encode(frame)]
+    return out
+
+
+SOUND = opus(40)
+
+
+def rtp(
+    number: int, at: float, payload: bytes | None = None, stamp: int | None = None, pt: int = 96
+) -> RtpPacket:
+    payload = SOUND[number % len(SOUND)] if payload is None else payload
+    return RtpPacket(1, number, number * 960 if stamp is None else stamp, pt, payload, at)
+
+
+def play(hearing: Hearing, packets: list[RtpPacket]) -> list[AudioFrame | Gap]:
+    out: list[AudioFrame | Gap] = []
+    for packet in packets:
+        out += hearing.pop(packet.arrived, 0.0)
+        out += hearing.push(packet, 0.0)
+    return out + list(hearing.flush(0.0))
+
+
+def sounding(media: list[AudioFrame | Gap]) -> float:
+    return sum(m.end - m.start for m in media if isinstance(m, AudioFrame))
+
+
+def lost(media: list[AudioFrame | Gap]) -> list[Gap]:
+    return [m for m in media if isinstance(m, Gap)]
+
+
+def test_one_lost_packet_is_a_gap_of_its_own_length() -> None:
+    packets = [rtp(n, n * 0.02) for n in range(30) if n != 10]
+    media = play(Hearing("remote", OPUS, 0.08), packets)
+    (gap,) = lost(media)
+    assert gap.reason is LostReason.NETWORK
+    assert gap.span.duration == pytest.approx(0.02, abs=0.002)
+    assert sounding(media) == pytest.approx(29 * 0.02, abs=0.002)
+
+
+def test_silence_that_was_not_sent_is_not_lost() -> None:
+    pause = bytes([SOUND[0][0] & 0xFC, 0])
+    packets = [rtp(n, n * 0.02) for n in range(10)]
+    packets += [rtp(10, 0.2, pause), rtp(11, 0.6, pause, 30 * 960)]
+    packets += [rtp(12 + n, 1.0 + n * 0.02, None, (50 + n) * 960) for n in range(10)]
+    media = play(Hearing("remote", OPUS, 0.08), packets)
+    assert lost(media) == []
+    assert sounding(media) == pytest.approx(1.2, abs=0.005)
+
+
+def test_a_packet_lost_in_a_pause_costs_one_packet_and_not_the_pause() -> None:
+    pause = bytes([SOUND[0][0] & 0xFC, 0])
+    packets = [rtp(n, n * 0.02) for n in range(10)]
+    packets += [rtp(10, 0.2, pause), rtp(12, 1.0, pause, 50 * 960)]
+    media = play(Hearing("remote", OPUS, 0.08), packets)
+    (gap,) = lost(media)
+    assert gap.span.duration == pytest.approx(0.02, abs=0.005)
+    assert sounding(media) + gap.span.duration == pytest.approx(1.02, abs=0.005)
+
+
+def test_a_long_absence_is_no_pause() -> None:
+    packets = [rtp(0, 0.0), rtp(1, 20.0, None, 20 * 48_000)]
+    (gap,) = lost(play(Hearing("remote", OPUS, 0.08), packets))
+    assert gap.reason is LostReason.IDLE
+    assert gap.span.end == pytest.approx(20.0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "pt", "size", "step"), [("pcmu", 0, 160, 160), ("pcma", 8, 160, 160),
+                                     ("g722", 9, 160, 160)]
+)  # fmt: skip
+def test_telephone_codecs(name: str, pt: int, size: int, step: int) -> None:
+    packets = [rtp(n, n * 0.02, bytes([n]) * size, n * step, pt) for n in range(20) if n != 5]
+    media = play(Hearing("remote", {pt: name}, 0.08), packets)
+    assert sounding(media) == pytest.approx(19 * 0.02, abs=0.004)
+    assert sum(g.span.duration for g in lost(media)) == pytest.approx(0.02, abs=0.004)
+
+
+def test_garbage_is_counted_and_does_not_end_the_track() -> None:
+    packets = [rtp(n, n * 0.02, b"\xff\xff\xff\0" if n == 5 else None) for n in range(20)]
+    packets.insert(8, rtp(7, 0.14, b"x"))
+    packets.append(rtp(20, 0.4, b""))
+    hearing = Hearing("remote", OPUS, 0.08)
+    media = play(hearing, packets)
+    assert sounding(media) > 18 * 0.02
+    assert hearing.undecodable + len(lost(media)) >= 1
+
+
+def test_a_new_stream_begins_where_it_arrives() -> None:
+    hearing = Hearing("remote", OPUS, 0.08)
+    play(hearing, [rtp(n, n * 0.02) for n in range(10)])
+    again = [
+        RtpPacket(2, 900 + n, 5_000_000 + n * 960, 96, SOUND[n], 1.0 + n * 0.02) for n in range(10)
+    ]
+    media = play(hearing, again)
+    (gap,) = lost(media)
+    assert gap.span.end == pytest.approx(1.0, abs=0.01)
+    assert sounding(media) == pytest.approx(0.2, abs=0.005)
+
+
+def test_reports_of_another_stream_say_nothing() -> None:
+    hearing = Hearing("remote", OPUS, 0.08)
+    play(hearing, [rtp(0, 0.0)])
+    hearing.report(SenderReport(77, 5000.0, 0))
+    assert not hearing.clock._reports
+    hearing.report(SenderReport(1, 5000.0, 0))
+    assert list(hearing.clock._reports) == [5000.0]

@@ -1,0 +1,86 @@
+"""The short queue of pictures and when a key frame is asked for; without any decoding."""
+
+import pytest
+
+from monitor.ingest.aiortc_adapter import EncodedFrame
+from monitor.ingest.sight import CAPACITY, Sight, is_key_frame
+
+KEY, DELTA = b"\x10\0\0", b"\x11\0\0"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr("monitor.ingest.sight.time.monotonic", lambda: now[0])
+    return now
+
+
+def frame(number: int, data: bytes = DELTA) -> EncodedFrame:
+    return EncodedFrame("vp8", data, number * 3000, 1, 100 + number / 30)
+
+
+def test_key_frames_are_recognised() -> None:
+    assert is_key_frame("vp8", KEY)
+    assert not is_key_frame("vp8", DELTA)
+    assert is_key_frame("h264", b"\0\0\0\1\x67abc\0\0\0\1\x65def")
+    assert is_key_frame("h264", b"\0\0\0\1\x09\0\0\0\1\x65def")
+    assert not is_key_frame("h264", b"\0\0\0\1\x41abc")
+
+
+def test_a_full_queue_is_emptied_and_goes_on_at_a_key_frame(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    for number in range(CAPACITY + 1):
+        sight.push(frame(number), -100.0)
+    assert sight.counts.dropped == CAPACITY + 1
+    assert sight.wants_key_frame(100.0, lambda: None)
+    sight.push(frame(40), -100.0)
+    assert sight.counts.skipped == 1
+    sight.push(frame(41, KEY), -100.0)
+    sight.push(frame(42), -100.0)
+    assert len(sight._queue) == 2
+
+
+def test_a_sender_that_sends_no_key_frame_is_decoded_all_the_same(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    sight.push(frame(0), -100.0)
+    sight.lost()
+    sight.push(frame(1), -100.0)
+    assert len(sight._queue) == 1
+    sight.push(frame(30 * 6), -100.0)
+    assert len(sight._queue) == 2
+
+
+def test_a_freeze_asks_once_a_second_and_only_while_packets_come(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    forgotten: list[None] = []
+
+    def asks(packet_at: float | None) -> bool:
+        return sight.wants_key_frame(packet_at, lambda: forgotten.append(None))
+
+    assert not asks(None)
+    assert not asks(100.0)
+    clock[0] = 100.9
+    assert not asks(100.9)
+    clock[0] = 101.2
+    assert asks(101.1)
+    assert len(forgotten) == 1
+    clock[0] = 101.5
+    assert not asks(101.5)
+    clock[0] = 102.3
+    assert asks(102.3)
+
+
+def test_a_muted_camera_is_not_asked(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    sight.wants_key_frame(100.0, lambda: None)
+    clock[0] = 110.0
+    assert not sight.wants_key_frame(100.5, lambda: None)
+
+
+def test_a_picture_that_cannot_be_decoded_asks(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    sight._failed = True
+    assert sight.wants_key_frame(100.0, lambda: None)
+    clock[0] = 100.5
+    sight._failed = True
+    assert not sight.wants_key_frame(100.5, lambda: None)
