@@ -44,9 +44,11 @@ unit: $(VENV)/.dev
 
 e2e: $(VENV)/.dev
 	sh tests/e2e/rig/install_packages.sh
+	$(BIN)/python -m tests.e2e.rig.recordings
 	sh tests/e2e/rig/in_namespace.sh $(BIN)/python -m pytest tests/e2e
 
 test: check unit e2e
+	@echo "all tests have passed"
 
 quality: $(VENV)/.dev
 	MONITOR_SPEECH_DATA=$(DATA)/speech $(BIN)/python -m pytest tests/quality
