@@ -8,7 +8,7 @@ the distance is in call time, so that a replay and a live call give the same row
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from monitor.types import Outcome, Score, Span
+from monitor.types import Outcome, Quality, Score, Span
 
 PATIENCE = 3.0
 """Seconds of call time that one modality may be behind before a row goes on without it."""
@@ -23,6 +23,8 @@ class Row:
     span: Span
     llrs: dict[str, float]
     """By detector; without those that abstained or are missing."""
+    quality: Quality
+    """Of the voice's window, if it has one: the line is the same for all."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class _Pending:
     span: Span
     llrs: dict[str, float] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
+    quality: Quality = field(default_factory=dict)
 
 
 class Alignment:
@@ -50,6 +53,8 @@ class Alignment:
         row.answered.add(outcome.detector)
         if isinstance(outcome, Score):
             row.llrs[outcome.detector] = outcome.llr
+        if outcome.detector == "voice":
+            row.quality = outcome.quality
         latest = max(self._pending)
         for key in sorted(self._pending):
             pending = self._pending[key]
@@ -65,4 +70,4 @@ class Alignment:
     def _release(self, key: float) -> Row:
         pending = self._pending.pop(key)
         self._done = key
-        return Row(key, pending.span, pending.llrs)
+        return Row(key, pending.span, pending.llrs, pending.quality)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from monitor.decision.alarm import Alarm, AlarmTiming, Transition
 from monitor.decision.policy import Policy
-from monitor.decision.quality_bins import NARROW_HZ
 from monitor.decision.sequential import HORIZON, STATISTICS, ScanPoint
+from monitor.decision.strata import is_narrow, stratum
 from monitor.types import AlarmState, AlertType, Quality, Span
 
 
@@ -42,13 +42,23 @@ class Decision:
         self._recent: deque[float] = deque(maxlen=HORIZON)
         """The statistic over the horizon: reference maxima are over one horizon as well."""
         self._narrow = self._windows = 0
+        self._modalities: frozenset[str] = frozenset()
 
     def update(
-        self, llr: float, span: Span, quality: Quality, scored_seconds: float
+        self,
+        llr: float,
+        span: Span,
+        quality: Quality,
+        scored_seconds: float,
+        modalities: frozenset[str],
     ) -> list[Transition]:
-        """Take one scored window; return which tiers changed, mildest first."""
+        """Take one scored window; return which tiers changed, mildest first.
+
+        `modalities` are those of the participant that have been scored so far.
+        """
+        self._modalities = modalities
         self._windows += 1
-        self._narrow += quality.get("bandwidth_hz", math.inf) < NARROW_HZ
+        self._narrow += is_narrow(quality)
         self._point = self._statistic.update(llr, span)
         if scored_seconds >= self._warm_up:
             # Reference maxima begin after the warm-up too.
@@ -59,8 +69,8 @@ class Decision:
 
     @property
     def stratum(self) -> str:
-        """The kind of call whose reference applies: the band of most of its windows."""
-        return "narrow" if 2 * self._narrow > self._windows else "wide"
+        """The kind of call whose reference applies."""
+        return stratum(self._modalities, self._narrow, self._windows)
 
     @property
     def raised(self) -> list[tuple[AlarmState, int]]:

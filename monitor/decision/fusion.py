@@ -12,7 +12,6 @@ an abstention changes exactly nothing.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 CUE_CAP = 1.0
@@ -58,12 +57,3 @@ def fuse(evidence: Evidence, priors: AttackPriors | None = None) -> float | None
     total = sum(weight for weight, _ in terms)
     top = max(x for _, x in terms)
     return top + math.log(sum(w / total * math.exp(x - top) for w, x in terms))
-
-
-BUDGET_SHARES: Mapping[frozenset[str], Mapping[str, float]] = {
-    frozenset({"audio"}): {"voice": 1.0},
-    frozenset({"video"}): {"face": 1.0},
-    frozenset({"audio", "video"}): {"voice": 0.5, "face": 0.3, "sync": 0.1, "fused": 0.1},
-}
-"""How the alert types share one false-alarm budget, by the modalities that are judged: the
-shares of a set sum to 1, so that by the union bound all types together keep the budget."""

@@ -15,6 +15,7 @@ from monitor.decision.fusion import Evidence, fuse
 from monitor.decision.ledger import Ledger
 from monitor.decision.policy import Policy
 from monitor.decision.sequential import HORIZON
+from monitor.decision.strata import MODALITIES
 from monitor.types import AlarmState, AlertType, Outcome, Score, Span, Verdict
 
 SINGLE = {"voice": AlertType.VOICE, "face": AlertType.FACE, "sync": AlertType.SYNC}
@@ -54,6 +55,7 @@ class ParticipantDecision:
         self._ledgers: dict[str, Ledger] = {}
         self._scores: deque[Score] = deque(maxlen=2 * HORIZON)
         self._time = 0.0
+        self._modalities: frozenset[str] = frozenset()
 
     def update(self, outcome: Outcome) -> Step:
         """Take one detector's outcome for one window."""
@@ -63,11 +65,18 @@ class ParticipantDecision:
         transitions: list[TypedTransition] = []
         if isinstance(outcome, Score):
             self._scores.append(outcome)
+            self._modalities |= MODALITIES.get(outcome.detector, frozenset())
             decision = self._decisions.get(SINGLE.get(outcome.detector, AlertType.FUSED))
             if decision is not None and outcome.detector in SINGLE:
                 transitions += _typed(
                     decision,
-                    decision.update(outcome.llr, outcome.span, outcome.quality, ledger.scored),
+                    decision.update(
+                        outcome.llr,
+                        outcome.span,
+                        outcome.quality,
+                        ledger.scored,
+                        self._modalities,
+                    ),
                 )
         if self._alignment is not None and outcome.detector in SINGLE:
             for row in self._alignment.add(outcome):
@@ -137,7 +146,10 @@ class ParticipantDecision:
         fused = fuse(Evidence(llrs.get("voice"), llrs.get("face"), llrs.get("sync")))
         if fused is None:
             return []
-        return _typed(decision, decision.update(fused, row.span, {}, self._ledger.scored))
+        return _typed(
+            decision,
+            decision.update(fused, row.span, row.quality, self._ledger.scored, self._modalities),
+        )
 
 
 def _typed(decision: Decision, changes: Iterable[Transition]) -> list[TypedTransition]:

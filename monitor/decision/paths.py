@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 
 from monitor.decision.alarm import AlarmTiming
-from monitor.decision.quality_bins import NARROW_HZ
 from monitor.decision.sequential import STATISTICS, ScanModel
-from monitor.types import Quality, Span
+from monitor.types import Span
 
 
 def statistic_path(
@@ -26,9 +25,3 @@ def statistic_path(
         scored += fresh
         values.append(point.statistic if scored >= warm_up else -math.inf)
     return values
-
-
-def stratum(qualities: Sequence[Quality]) -> str:
-    """The kind of call these windows make, as `Decision.stratum` has it at the end."""
-    narrow = sum(q.get("bandwidth_hz", math.inf) < NARROW_HZ for q in qualities)
-    return "narrow" if 2 * narrow > len(qualities) else "wide"

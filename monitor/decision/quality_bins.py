@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.decision.calibration import Calibration, cllr, fit
+from monitor.decision.strata import NARROW_HZ
 from monitor.types import Quality
 
-NARROW_HZ = 4200.0
-"""Bandwidth below which a window came through a telephone channel."""
 MEASURES: Mapping[str, tuple[float, ...]] = {
     "bandwidth_hz": (NARROW_HZ,),
     "snr_db": (12.0,),

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from monitor.decision.calibration import Calibration
 from monitor.decision.certificate import POOLED
 from monitor.decision.drift import HISTOGRAM_EDGES, Histogram
-from monitor.decision.paths import statistic_path, stratum
+from monitor.decision.paths import statistic_path
 from monitor.decision.policy import dumps
 from monitor.decision.quality_bins import BinnedCalibration
 from monitor.decision.sequential import HORIZON, ScanModel
+from monitor.decision.strata import AUDIO, budget_share, stratum_of
 from monitor.decision.thresholds import (
     BUDGETS,
     FEWEST_IN_STRATUM,
@@ -61,6 +62,7 @@ def reference_calls(
     calibration: BinnedCalibration,
     scan: ScanModel,
     statistic: str = "scan",
+    modalities: frozenset[str] = frozenset({AUDIO}),
 ) -> list[ReferenceCall]:
     """Run calls through the decision; a call longer than the horizon gives several stretches."""
     found = []
@@ -82,7 +84,7 @@ def reference_calls(
             found.append(
                 ReferenceCall(
                     call=call.name,
-                    stratum=stratum([w.quality for w, _ in stretch]),
+                    stratum=stratum_of([w.quality for w, _ in stretch], modalities),
                     maximum=max(path, default=-math.inf),
                     hours=call.seconds / len(stretches) / 3600,
                 )
@@ -101,7 +103,7 @@ def write_policy(
     statistic: str = "scan",
     budgets: Mapping[str, float] = BUDGETS,
 ) -> str:
-    """Set and test thresholds on genuine calls and return the policy as JSON.
+    """Set and test the voice's thresholds on genuine calls and return the policy as JSON.
 
     Raises ValueError if there is no call that ever warmed up.
     """
@@ -113,7 +115,15 @@ def write_policy(
     testing = [c for c in warm if not sets_thresholds(c.call)]
     cap = max((b.calibration for b in calibration.bins), key=lambda c: c.high - c.low)
     tiers = [
-        set_tier(name, budget, setting, testing, scan, Calibration(1.0, 0.0, cap.low, cap.high))
+        set_tier(
+            name,
+            budget,
+            setting,
+            testing,
+            scan,
+            Calibration(1.0, 0.0, cap.low, cap.high),
+            {s: budget_share("voice", s) for s in {c.stratum for c in warm}},
+        )
         for name, budget in budgets.items()
     ]
     maxima = {POOLED: [round(c.maximum, 4) for c in warm]}

@@ -16,6 +16,7 @@ HORIZON_HOURS = HORIZON / 3600
 FEWEST_IN_STRATUM = 100
 """Reference calls a stratum needs for thresholds of its own."""
 _SIMULATED = 20_000
+NO_SHARES: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ def set_tier(
     testing: Sequence[ReferenceCall],
     scan: ScanModel,
     cap: Calibration,
+    shares: Mapping[str, float] = NO_SHARES,
 ) -> Tier:
     """Set one tier's thresholds on some genuine calls and test them on others.
 
     A threshold is conformal where the setting calls suffice for the budget. Otherwise the scan
-    model's simulated calls set it, but never below what the real calls showed.
+    model's simulated calls set it, but never below what the real calls showed. `shares` says
+    which part of the budget this alert type has in each stratum; unnamed ones have all of it.
     """
-    simulated = simulated_threshold(scan, cap, budget * HORIZON_HOURS)
     chosen: dict[str, float] = {}
     basis = "conformal"
     for stratum in [POOLED, *sorted({c.stratum for c in setting})]:
@@ -51,11 +53,13 @@ def set_tier(
         if stratum != POOLED and len(inside) < FEWEST_IN_STRATUM:
             continue
         maxima = [c.maximum for c in inside]
+        part = min(shares.values(), default=1.0) if stratum == POOLED else shares.get(stratum, 1.0)
         hours = float(np.mean([c.hours for c in inside])) if inside else 0.0
-        threshold = conformal_threshold(maxima, budget * hours)
+        threshold = conformal_threshold(maxima, budget * part * hours)
         if not math.isfinite(threshold):
             basis = "model"
-            as_long = conformal_threshold(maxima, budget * HORIZON_HOURS)
+            simulated = simulated_threshold(scan, cap, budget * part * HORIZON_HOURS)
+            as_long = conformal_threshold(maxima, budget * part * HORIZON_HOURS)
             threshold = max(simulated, as_long if math.isfinite(as_long) else simulated)
         chosen[stratum] = round(threshold, 4)
     untested = Tier(name, budget, chosen, basis, 0, 0.0, 0)

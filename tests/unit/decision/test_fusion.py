@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.decision.fusion import BUDGET_SHARES, Evidence, fuse
+from monitor.decision.fusion import Evidence, fuse
+from monitor.decision.strata import BUDGET_SHARES, budget_share
 
 LLR = st.floats(-6, 6)
 MAYBE = st.none() | LLR
@@ -59,3 +60,6 @@ def test_cues_are_capped(voice: float, face: float, cues: float) -> None:
 def test_types_share_one_budget() -> None:
     for shares in BUDGET_SHARES.values():
         assert sum(shares.values()) == pytest.approx(1)
+    assert budget_share("voice", "audio/narrow") == 1
+    assert budget_share("voice", "audio+video/wide") == 0.5
+    assert budget_share("face", "audio/wide") == 0

@@ -62,7 +62,7 @@ def test_a_long_call_gives_stretches_of_the_horizon() -> None:
     assert len(stretches) == 3
     assert {s.call for s in stretches} == {"long"}
     assert sum(s.hours for s in stretches) == pytest.approx(702 / 3600)
-    assert {s.stratum for s in stretches} == {"narrow"}
+    assert {s.stratum for s in stretches} == {"audio/narrow"}
 
 
 def test_nothing_is_decided_while_warming() -> None:

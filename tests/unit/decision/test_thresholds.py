@@ -47,6 +47,14 @@ def test_a_stratum_with_enough_calls_has_its_own() -> None:
     assert tier.threshold("unheard of") == tier.thresholds[POOLED]
 
 
+def test_a_type_that_shares_the_budget_alarms_later() -> None:
+    setting = calls(np.random.default_rng(0), 400)
+    whole = set_tier("review", 0.6, setting, [], SCAN, CAP)
+    half = set_tier("review", 0.6, setting, [], SCAN, CAP, {"wide": 0.5})
+    assert half.threshold("wide") > whole.threshold("wide")
+    assert half.threshold(POOLED) > whole.threshold(POOLED)
+
+
 def test_without_test_calls_nothing_is_certified() -> None:
     tier = set_tier("review", 0.6, calls(np.random.default_rng(0), 500), [], SCAN, CAP)
     assert (tier.calls, tier.hours) == (0, 0.0)
