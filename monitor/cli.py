@@ -250,6 +250,7 @@ def watch(
 def verify_models(settings: SettingsFile = None) -> None:
     """Check every model file against the manifest and load it as the service would."""
     chosen = _load(settings)
+    log.configure("error")
     try:
         catalogue = Catalogue(chosen.models_dir or default_folder())
         for name in catalogue.models:
