@@ -1,5 +1,6 @@
 """Audio windows → a logit for synthetic or converted speech."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,7 +44,10 @@ class VoiceDetector:
         results: list[float | AbstentionReason] = []
         for window in windows:
             reason = unjudgeable(window)
-            results.append(reason if reason is not None else self._logit(window))
+            logit = self._logit(window) if reason is None else 0.0
+            if reason is None and not math.isfinite(logit):
+                reason = AbstentionReason.FAULT
+            results.append(logit if reason is None else reason)
         return results
 
     def _logit(self, window: AudioWindow) -> float:

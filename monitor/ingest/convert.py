@@ -31,7 +31,9 @@ class AudioConverter:
         parts = [frame.to_ndarray().reshape(-1) for frame in frames if frame.samples]
         if not parts:
             return np.zeros(0, np.float32)
-        return np.concatenate(parts).astype(np.float32, copy=False)
+        samples = np.concatenate(parts).astype(np.float32, copy=False)
+        # A float stream may hold anything. One NaN would stay in every recurrent state after it.
+        return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
 class VideoSampler:
