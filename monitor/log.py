@@ -58,8 +58,9 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These log one line a request or packet at INFO; FFmpeg's messages may hold URLs.
-    for noisy in ("httpx", "httpcore", "aiortc", "aioice", "uvicorn.access"):
+    # These log one line a request or packet at INFO, or where the server listens a second time;
+    # FFmpeg's messages may hold URLs.
+    for noisy in ("httpx", "httpcore", "aiortc", "aioice", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)

@@ -44,7 +44,7 @@ def test_a_token_in_a_request_line_is_hidden() -> None:
     try:
         log.configure("info", stream)
         uvicorn = logging.getLogger("uvicorn.error")
-        uvicorn.info(
+        uvicorn.warning(
             '%s - "WebSocket %s" [accepted]', "1.2.3.4", "/telephony/plivo?token=hush&call=a"
         )
         uvicorn.error("ASGI callable returned without completing handshake.")
