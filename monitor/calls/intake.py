@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from monitor.channel import Channel, ChannelClosedError
@@ -13,6 +14,8 @@ AUDIO_CAPACITY = 250
 """Audio items: five seconds of 20 ms frames, enough to ride out a pause of the whole machine."""
 VIDEO_CAPACITY = 4
 """Pictures: less than a second at a few a second; an old picture is worth little."""
+_LOOP_CHECK = 1.0
+"""Seconds between a waiting thread's looks at whether anybody still runs the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class CallIntake:
         self._dropped = dropped
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
+        self._sending: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
         """Call seconds by the monotonic clock; 0 at the first call."""
@@ -63,14 +67,23 @@ class CallIntake:
 
         Raises ChannelClosedError when the call is over.
         """
-        if self._live:
-            if self.audio.closed:
-                raise ChannelClosedError
-            self._loop.call_soon_threadsafe(self._put, media)
-            return
-        arrival = Arrival(media, time.monotonic())
-        channel = self._channel(media)
-        asyncio.run_coroutine_threadsafe(channel.send(arrival), self._loop).result()
+        if self.audio.closed:
+            raise ChannelClosedError
+        handed_over: Future[None] = Future()
+        try:
+            if self._live:
+                self._loop.call_soon_threadsafe(self._put, media)
+                return
+            self._loop.call_soon_threadsafe(self._begin_send, media, handed_over)
+        except RuntimeError:
+            # The loop itself is closed.
+            raise ChannelClosedError from None
+        while True:
+            try:
+                return handed_over.result(_LOOP_CHECK)
+            except TimeoutError:
+                if self._loop.is_closed():
+                    raise ChannelClosedError from None
 
     def close(self) -> None:
         """The source has ended; what is queued is still analysed."""
@@ -81,6 +94,19 @@ class CallIntake:
         """The call has ended; decode threads find the channels closed."""
         self.audio.abandon()
         self.video.abandon()
+
+    def _begin_send(self, media: Media, handed_over: Future[None]) -> None:
+        async def send() -> None:
+            try:
+                await self._channel(media).send(Arrival(media, time.monotonic()))
+            except ChannelClosedError as error:
+                handed_over.set_exception(error)
+            else:
+                handed_over.set_result(None)
+
+        task = self._loop.create_task(send())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def _put(self, media: Media) -> None:
         channel = self._channel(media)
