@@ -33,7 +33,12 @@ async def test_a_replay_waits_and_nothing_is_dropped() -> None:
 
 async def test_a_live_thread_never_waits() -> None:
     calls = intake(live=True)
-    await asyncio.to_thread(lambda: [calls.put_threadsafe(FRAME) for _ in range(600)])
+
+    def play() -> None:
+        for _ in range(600):
+            calls.put_threadsafe(FRAME)
+
+    await asyncio.to_thread(play)
     await asyncio.sleep(0)
     assert calls.audio.dropped == 600 - AUDIO_CAPACITY
 
