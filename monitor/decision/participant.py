@@ -66,8 +66,9 @@ class ParticipantDecision:
         if isinstance(outcome, Score):
             self._scores.append(outcome)
             self._modalities |= MODALITIES.get(outcome.detector, frozenset())
-            decision = self._decisions.get(SINGLE.get(outcome.detector, AlertType.FUSED))
-            if decision is not None and outcome.detector in SINGLE:
+            single = SINGLE.get(outcome.detector)
+            decision = self._decisions.get(single) if single is not None else None
+            if decision is not None:
                 transitions += _typed(
                     decision,
                     decision.update(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,9 +59,8 @@ def set_tier(
         threshold = conformal_threshold(maxima, budget * part * hours)
         if not math.isfinite(threshold):
             basis = "model"
-            simulated = simulated_threshold(scan, cap, budget * part * HORIZON_HOURS)
-            as_long = conformal_threshold(maxima, budget * part * HORIZON_HOURS)
-            threshold = max(simulated, as_long if math.isfinite(as_long) else simulated)
+            alpha = budget * part * HORIZON_HOURS
+            threshold = model_threshold(simulated_threshold(scan, cap, alpha), maxima, alpha)
         chosen[stratum] = round(threshold, 4)
     untested = Tier(name, budget, chosen, basis, 0, 0.0, 0)
     return replace(
@@ -71,6 +71,16 @@ def set_tier(
     )
 
 
+def model_threshold(simulated: float, maxima: Sequence[float], alpha: float) -> float:
+    """The simulated calls' threshold, or the real calls' where that is higher.
+
+    `alpha` is per call as long as the horizon; each real call counts as one.
+    """
+    real = conformal_threshold(maxima, alpha)
+    return max(simulated, real) if math.isfinite(real) else simulated
+
+
+@lru_cache(maxsize=16)
 def simulated_threshold(scan: ScanModel, cap: Calibration, alpha: float) -> float:
     """Threshold for genuine calls as long as the horizon, if the scan model is right."""
     rng = np.random.default_rng(0)

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from monitor.decision.alarm import AlarmTiming
 from monitor.decision.calibration import Calibration
 from monitor.decision.certificate import conformal_threshold
-from monitor.decision.thresholds import BUDGETS, HORIZON_HOURS, simulated_threshold
+from monitor.decision.thresholds import (
+    BUDGETS,
+    HORIZON_HOURS,
+    model_threshold,
+    simulated_threshold,
+)
 from monitor.training.baselines import BASELINES, SCAN, STATISTICS, naive_threshold
 from monitor.training.calls import ScoredCall
 from monitor.training.callset import Kind, StagedCall
@@ -147,10 +152,8 @@ class Bench:
         maxima = self.maxima[statistic][setting].tolist()
         threshold = conformal_threshold(maxima, alpha)
         if math.isinf(threshold) and statistic == SCAN and level.per_hour is not None:
-            # As monitor.decision.thresholds.set_tier does.
             simulated = self._simulated[level.name]
-            as_long = conformal_threshold(maxima, level.per_hour * HORIZON_HOURS)
-            threshold = max(simulated, as_long if math.isfinite(as_long) else simulated)
+            threshold = model_threshold(simulated, maxima, level.per_hour * HORIZON_HOURS)
         return threshold
 
 
