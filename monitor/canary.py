@@ -17,6 +17,7 @@ from typing import Any
 
 from monitor import log, replay
 from monitor.calls.stages import Stages
+from monitor.decision.alarm import TIERS
 from monitor.metrics import Metrics
 from monitor.protocols import Source
 from monitor.types import AlarmState
@@ -25,7 +26,6 @@ _log = log.get(__name__)
 
 DEADLINE = 900.0
 """Seconds one replay may take; much longer than it needs on a machine that keeps up."""
-_ALARMED = (AlarmState.REVIEW, AlarmState.ALERT)
 
 
 class Kind(StrEnum):
@@ -108,7 +108,7 @@ def _judge(kind: Kind, verdict: Mapping[str, Any], problem: str) -> Finding:
         return Finding(False, math.nan, problem)
     llr = math.nan if verdict["llr"] is None else verdict["llr"]
     state = verdict["state"]
-    if verdict["final_state"] == AlarmState.WARMING and state not in _ALARMED:
+    if verdict["final_state"] == AlarmState.WARMING and state not in TIERS:
         return Finding(False, llr, "too little speech was scored to decide anything")
-    ok = (state in _ALARMED) is (kind is Kind.FAKE)
+    ok = (state in TIERS) is (kind is Kind.FAKE)
     return Finding(ok, llr, f"a {kind} recording ended as {state}")

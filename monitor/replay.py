@@ -14,8 +14,6 @@ from monitor.metrics import Metrics
 from monitor.protocols import Source
 from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Seconds, Verdict
 
-_GRAVITY = (AlarmState.WARMING, AlarmState.NORMAL, AlarmState.REVIEW, AlarmState.ALERT)
-
 
 @dataclass(slots=True)
 class Recorder(NullSink):
@@ -44,7 +42,7 @@ class Recorder(NullSink):
             return
         if self.first_alarm_at is None:
             self.first_alarm_at = alert.verdict.time
-        if self.worst is None or _GRAVITY.index(alert.tier) > _GRAVITY.index(self.worst.tier):
+        if self.worst is None or alert.tier.gravity > self.worst.tier.gravity:
             self.worst = alert
 
 

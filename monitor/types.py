@@ -203,6 +203,11 @@ class AlarmState(StrEnum):
     REVIEW = "review"
     ALERT = "alert"
 
+    @property
+    def gravity(self) -> int:
+        """From 0, warming, to 3, alert."""
+        return list(AlarmState).index(self)
+
 
 class AlertType(StrEnum):
     """Which statistic raised an alert."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from monitor.decision.alarm import AlarmTiming, Transition
+from monitor.decision.alarm import TIERS, AlarmTiming, Transition
 from monitor.decision.alignment import Alignment, Row
 from monitor.decision.decision import Decision
 from monitor.decision.fusion import Evidence, fuse
@@ -22,7 +22,6 @@ SINGLE = {"voice": AlertType.VOICE, "face": AlertType.FACE, "sync": AlertType.SY
 """Detectors that raise an alert type of their own."""
 MOST_EVIDENCE = 60
 """Scores an alert carries at most; the latest."""
-_GRAVITY = (AlarmState.WARMING, AlarmState.NORMAL, AlarmState.REVIEW, AlarmState.ALERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +94,10 @@ class ParticipantDecision:
         standings = [d.standing() for d in self._decisions.values()]
         gravest = max(
             standings,
-            key=lambda s: (_GRAVITY.index(s.state), s.total is not None, -s.type.order),
+            key=lambda s: (s.state.gravity, s.total is not None, -s.type.order),
             default=None,
         )
-        alarmed = gravest is not None and gravest.state in _GRAVITY[2:]
+        alarmed = gravest is not None and gravest.state in TIERS
         return Verdict(
             participant=self._participant,
             time=self._time,

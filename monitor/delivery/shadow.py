@@ -13,7 +13,6 @@ from monitor.types import AlarmState, Verdict
 REMEMBERED = 1000
 """Participants whose disagreement is kept, the latest."""
 _ALARMED = (AlarmState.REVIEW, AlarmState.ALERT)
-_GRAVITY = tuple(AlarmState)
 
 
 def differ(champion: AlarmState, challenger: AlarmState) -> bool:
@@ -76,8 +75,8 @@ class Disagreements(NullSink):
         """Count the window, and remember the call if the two stand in different states."""
         self.totals.windows[verdict.state, challenger.state] += 1
         compared = self._active.setdefault(call, {}).setdefault(verdict.participant, _Compared())
-        compared.champion = max(compared.champion, verdict.state, key=_GRAVITY.index)
-        compared.challenger = max(compared.challenger, challenger.state, key=_GRAVITY.index)
+        compared.champion = max(compared.champion, verdict.state, key=lambda s: s.gravity)
+        compared.challenger = max(compared.challenger, challenger.state, key=lambda s: s.gravity)
         if not differ(verdict.state, challenger.state):
             return
         now = Comparison(verdict, challenger)
