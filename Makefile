@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help run test check unit e2e quality clean
+.PHONY: help run test check unit e2e quality quality-voice clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -15,7 +15,7 @@ help:
 	@echo "make check    lint, types and import contracts"
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make quality  accuracy on the development data in DATA"
-	@echo "make voice-data | voice-train | voice-evaluate | voice-export | voice-policy"
+	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-policy"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,10 +50,10 @@ e2e: $(VENV)/.dev
 test: check unit e2e
 	@echo "all tests have passed"
 
-quality: $(VENV)/.dev
+quality quality-voice: $(VENV)/.dev
 	MONITOR_SPEECH_DATA=$(DATA)/speech $(BIN)/python -m pytest tests/quality
 
-voice-data voice-train voice-evaluate voice-export voice-policy: $(VENV)/.dev
+voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@
 
 clean:

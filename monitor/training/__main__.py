@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,24 +14,29 @@ from monitor.inference.catalogue import VERSION_DIGITS
 from monitor.training import callreport
 from monitor.training.audit import trivial_probe
 from monitor.training.calls import scored_calls
-from monitor.training.clips import Split
+from monitor.training.clips import Split, load_clips, trained_generators
 from monitor.training.evaluate import lengths, report
 from monitor.training.export import export_network, sha256
+from monitor.training.floor import floor
 from monitor.training.judge import DevelopmentSet
 from monitor.training.library import Library, build_library
+from monitor.training.peer import compared, score_both
 from monitor.training.policy import policy_text
 from monitor.training.prepare import (
+    COPY_FAMILIES,
     ENGINE_STORE,
-    SPEECH_STORE,
     EngineFiles,
     copy_store,
     kokoro_store,
+    open_speech,
     speech_store,
 )
-from monitor.training.scoring import load_table, save_table, score_clips
+from monitor.training.scoring import CHANNELS, load_table, save_table, score_clips
 from monitor.training.store import AudioStore, exists
 from monitor.training.tables import markdown
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
+from monitor.training.vocoder import VOCODERS
+from monitor.training.vocoder_fit import fit_vocoder
 
 DATA = Path("../shared/data/speech")
 WORK = Path("build/voice")
@@ -38,6 +44,8 @@ MODEL = Path("models/voice/model.onnx")
 DECISION = Path("models/decision/voice.json")
 WINDOWS = "calibration_windows.npz"
 COPIES = {"phase-noise": 350, "lpc": 350, "griffin-lim": 450, "world": 220, "hifi-gan": 260}
+NEURAL_COPIES = 1500
+"""Recordings that each of our own vocoders resynthesises, at most."""
 
 
 def main() -> None:
@@ -53,11 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     for target, defaults in ((parser, True), (common, False)):
 
-        def option(name: str, kind: type, default: object, text: str) -> None:
+        def option(name: str, kind: Callable[[str], object], default: object, text: str) -> None:
             chosen = default if defaults else argparse.SUPPRESS  # noqa: B023
             target.add_argument(name, type=kind, default=chosen, help=text)  # noqa: B023
 
-        option("--data", Path, DATA, "speech data with manifest.csv")
+        option("--data", _paths, [DATA], "folders with a manifest.csv, separated by colons")
         option("--work", Path, WORK, "caches and checkpoints")
         option("--model", Path, MODEL, "the exported file")
         option("--processes", int, 2, "worker processes")
@@ -98,6 +106,18 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--lengths", action="store_true", help="also 1, 2, 4 and 8 s windows")
     evaluate.set_defaults(run=_evaluate)
 
+    peer = stages.add_parser(
+        "voice-peer", parents=[common], help="somebody else's scorer on the same test clips"
+    )
+    peer.add_argument("--peer", type=Path, required=True, help="ONNX: waveform → one number")
+    peer.add_argument("--samples", type=int, default=64_600, help="what the peer takes")
+    peer.set_defaults(run=_peer)
+
+    floors = stages.add_parser(
+        "voice-floor", parents=[common], help="a linear rule on cepstra, on the same data"
+    )
+    floors.set_defaults(run=_floor)
+
     policy = stages.add_parser(
         "voice-policy", parents=[common], help="calibration, thresholds and certificate"
     )
@@ -117,12 +137,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _paths(text: str) -> list[Path]:
+    return [Path(name) for name in text.split(":")]
+
+
 def _data(options: argparse.Namespace) -> None:
     work, processes = options.work, options.processes
     files = EngineFiles(
         options.hifi_gan, options.kokoro, options.kokoro_vocabulary, options.kokoro_voices
     )
     speech = speech_store(options.data, work, processes)
+    for name in VOCODERS:
+        weights = fit_vocoder(speech, work, name, processes)
+        copy_store(speech, work, name, NEURAL_COPIES, weights, processes)
     for method, count in COPIES.items():
         if method != "hifi-gan" or files.hifi_gan or exists(work, "copy-hifi-gan"):
             copy_store(speech, work, method, count, files.hifi_gan, processes)
@@ -132,9 +159,9 @@ def _data(options: argparse.Namespace) -> None:
 def load_library(work: Path) -> Library:
     """The library of every store that was prepared."""
 
-    names = [f"copy-{method}" for method in COPIES] + [ENGINE_STORE]
+    names = [f"copy-{method}" for method in COPY_FAMILIES] + [ENGINE_STORE]
     copies = [AudioStore(work, name) for name in names if exists(work, name)]
-    return build_library(AudioStore(work, SPEECH_STORE), copies)
+    return build_library(open_speech(work), copies)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -146,7 +173,7 @@ def _train(options: argparse.Namespace) -> None:
         workers=options.workers,
     )
     trainer = Trainer(load_library(options.work), options.work / options.name, plan)
-    development = DevelopmentSet(AudioStore(options.work, SPEECH_STORE))
+    development = DevelopmentSet(open_speech(options.work))
     # A stopped run saves its checkpoint, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(trainer.run(development.measure))
@@ -159,22 +186,33 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    table = score_clips(options.data, options.model, processes=options.processes)
+    table = score_clips(load_clips(*options.data), options.model, processes=options.processes)
     save_table(table, options.work / WINDOWS)
     print(len(table["logit"]), "windows of", len(np.unique(table["clip"])), "clips")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    found = report(load_table(options.work / WINDOWS))
+    trained = trained_generators(load_clips(*options.data))
+    found = report(load_table(options.work / WINDOWS), trained)
     if options.lengths:
-        found["lengths"] = lengths(options.data, options.model, options.processes)
+        found["lengths"] = lengths(load_clips(*options.data), options.model, options.processes)
     (options.work / "report.json").write_text(json.dumps(found, indent=1))
     print(markdown(found))
 
 
+def _peer(options: argparse.Namespace) -> None:
+    clips = load_clips(*options.data)
+    table = score_both(clips, options.model, options.peer, options.samples, options.processes)
+    print(json.dumps({channel: compared(table, channel) for channel in CHANNELS}, indent=1))
+
+
+def _floor(options: argparse.Namespace) -> None:
+    print(json.dumps(floor(options.work, options.processes), indent=1))
+
+
 def _policy(options: argparse.Namespace) -> None:
     splits = (Split.DEV, Split.TEST, Split.HUMAN)
-    calls = scored_calls(options.data, options.model, splits, options.processes)
+    calls = scored_calls(load_clips(*options.data), options.model, splits, options.processes)
     text = policy_text(calls, sha256(options.model)[:VERSION_DIGITS], options.date)
     options.decision.parent.mkdir(parents=True, exist_ok=True)
     options.decision.write_text(text, encoding="utf-8")
@@ -183,12 +221,13 @@ def _policy(options: argparse.Namespace) -> None:
 
 def _calls(options: argparse.Namespace) -> None:
     folder = options.work / "calls"
-    callreport.evaluate_calls(options.data, options.model, folder, options.processes)
+    clips = load_clips(*options.data)
+    callreport.evaluate_calls(clips, options.model, folder, options.processes)
     print((folder / "report.md").read_text(encoding="utf-8"))
 
 
 def _audit(options: argparse.Namespace) -> None:
-    print(json.dumps(trivial_probe(AudioStore(options.work, SPEECH_STORE)), indent=1))
+    print(json.dumps(trivial_probe(open_speech(options.work)), indent=1))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.training.clips import Split
 from monitor.training.library import activity
+from monitor.training.logistic import fit_logistic
 from monitor.training.metrics import equal_error_rate
 from monitor.training.store import AudioStore, Pcm, from_pcm
 from monitor.types import SAMPLE_RATE
@@ -74,14 +75,13 @@ def trivial_probe(speech: AudioStore) -> dict[str, Any]:
     for name, columns in (("all", list(range(len(FEATURES)))), ("seen", seen)):
         x = np.array([values[columns] for values, _, _ in table[Split.TRAIN]])
         y = np.array([fake for _, fake, _ in table[Split.TRAIN]], float)
-        mean, spread = x.mean(0), x.std(0) + 1e-9
-        weight = _logistic((x - mean) / spread, y)
+        rule = fit_logistic(x, y)
         for split in (Split.DEV, Split.TEST):
             errors = {}
             rows = table.get(split, [])
             for source in sorted({source for _, _, source in rows}):
                 scores = [
-                    ((_design((values[columns] - mean)[None] / spread) @ weight).item(), fake)
+                    (rule.scores(values[columns][None]).item(), fake)
                     for values, fake, where in rows
                     if where == source
                 ]
@@ -91,20 +91,3 @@ def trivial_probe(speech: AudioStore) -> dict[str, Any]:
                     errors[source] = equal_error_rate(human, synthetic)
             out[f"{name} {split.value}"] = {"eer": float(np.mean(list(errors.values()))), **errors}
     return out
-
-
-def _design(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.hstack([x, np.ones((len(x), 1))])
-
-
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class-balanced logistic regression by Newton's method, weakly regularised."""
-    design = _design(x)
-    balance = np.where(y > 0, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
-    weight = np.zeros(design.shape[1])
-    for _ in range(30):
-        chance = 1 / (1 + np.exp(-np.clip(design @ weight, -30, 30)))
-        gradient = design.T @ (balance * (chance - y)) + weight
-        curvature = (design.T * (balance * chance * (1 - chance))) @ design
-        weight = weight - np.linalg.solve(curvature + np.eye(len(weight)), gradient)
-    return weight

@@ -9,12 +9,19 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from monitor.training.blends import at_level_of, blend_bands, splice
 from monitor.training.channel import ChannelOdds, draw_channel, transmit
 from monitor.training.library import Library, Recording, crop_start, cut, draw
 from monitor.training.store import from_pcm
 from monitor.types import SAMPLE_RATE, Waveform
 
-COPY_WEIGHTS = {"copy:hifi-gan": 2.0, "copy:phase-noise": 0.7, "copy:lpc": 0.5}
+COPY_WEIGHTS = {
+    "copy:hifi-gan": 2.5,
+    "copy:istft-gan": 1.5,
+    "copy:codec-gan": 1.5,
+    "copy:phase-noise": 0.7,
+    "copy:lpc": 0.5,
+}
 """How often a method of resynthesis is drawn, against 1: what present-day synthesisers end with
 more often, what nobody would attack with less often."""
 
@@ -27,11 +34,15 @@ class BatchPlan:
     pairs: int = 2
     """Human windows, and as many synthetic ones, in each group."""
     seconds: tuple[float, float] = (1.0, 3.2)
-    from_source: float = 0.42
+    from_source: float = 0.5
     """Share of groups with both labels from one source."""
-    from_copies: float = 0.38
+    from_copies: float = 0.32
     """Share of groups of human windows and their own resyntheses; the rest are synthetic
     windows of engines without human recordings, against any humans."""
+    bands: float = 0.15
+    """Share of resyntheses that are so in some frequencies only."""
+    splices: float = 0.15
+    """Share of resyntheses that are so for part of the time only."""
     odds: ChannelOdds = ChannelOdds()
 
 
@@ -129,7 +140,17 @@ class BatchMaker:
             )
             starts.append(start)
             audio.append(from_pcm(cut(pcm, start, samples)))
+            if aligned and i >= len(human):
+                audio[i] = self._blend(audio[i - len(human)], audio[i], rng)
         return transmit(np.stack(audio), draw_channel(rng, self._plan.odds))
+
+    def _blend(self, human: Waveform, copy: Waveform, rng: Generator) -> Waveform:
+        drawn = rng.random()
+        if drawn < self._plan.bands:
+            return blend_bands(human, at_level_of(copy, human), rng)
+        if drawn < self._plan.bands + self._plan.splices:
+            return splice(human, at_level_of(copy, human), rng)
+        return copy
 
 
 class _Stream(IterableDataset[Batch]):

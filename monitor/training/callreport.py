@@ -29,6 +29,7 @@ from monitor.training.callplot import draw
 from monitor.training.callset import Kind, StagedCall, staged_calls
 from monitor.training.callsplits import SPLITS, certificates, realised_rates, shifts
 from monitor.training.calltables import markdown
+from monitor.training.clips import Clip
 
 Report = dict[str, Any]
 REVIEW = "review"
@@ -36,9 +37,9 @@ BASE_RATES = (1e-2, 1e-3, 1e-4)
 """Fakes among all calls."""
 
 
-def evaluate_calls(data: Path, model: Path, folder: Path, processes: int = 2) -> Report:
+def evaluate_calls(clips: Sequence[Clip], model: Path, folder: Path, processes: int = 2) -> Report:
     """Stage and score calls of the held-out recordings, and write the report into `folder`."""
-    calls = staged_calls(data, model, folder, processes)
+    calls = staged_calls(clips, model, folder, processes)
     report = {"model": sha256(model), **report_on(calls)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

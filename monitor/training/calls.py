@@ -19,7 +19,7 @@ from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Model, sha256
 from monitor.ingest.convert import decode_audio
 from monitor.training.channel import through_g711
-from monitor.training.clips import Clip, Split, fraction, load_clips
+from monitor.training.clips import Clip, Split, fraction
 from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,
@@ -92,24 +92,24 @@ def through_channel(audio: Waveform, channel: str, seed: int) -> Waveform:
 
 
 def scored_calls(
-    data: Path, model: Path, splits: Sequence[Split], processes: int = 2
+    clips: Sequence[Clip], model: Path, splits: Sequence[Split], processes: int = 2
 ) -> list[ScoredCall]:
     """Score every call that can be made of the clips in these splits."""
     groups: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
-    for clip in load_clips(data):
+    for clip in clips:
         if clip.split in splits:
             groups[clip.source, clip.speaker, clip.generator].append(clip)
-    jobs = [(data, model, sorted(clips, key=lambda c: c.path)) for clips in groups.values()]
+    jobs = [(model, sorted(group, key=lambda c: c.path)) for group in groups.values()]
     with Pool(processes) as pool:
         found = list(pool.imap(_score, jobs, chunksize=4))
     return [call for call in found if call.windows]
 
 
-def _score(job: tuple[Path, Path, list[Clip]]) -> ScoredCall:
-    data, model, clips = job
+def _score(job: tuple[Path, list[Clip]]) -> ScoredCall:
+    model, clips = job
     first = clips[0]
     channel = channel_of(first.source, first.speaker)
-    audio = joined(decode_audio(data / clip.path) for clip in clips)
+    audio = joined(decode_audio(clip.file) for clip in clips)
     audio = through_channel(audio, channel, int(fraction(first.path) * 2**31))
     return ScoredCall(
         source=first.source,

@@ -10,7 +10,6 @@ A human and the fake in one call share the channel draw. Which human meets which
 long and through what, follows from hashes of their names: the same data give the same calls.
 """
 
-import csv
 import hashlib
 import pickle
 from collections import defaultdict
@@ -32,7 +31,7 @@ from monitor.training.calls import (
     scored_calls,
     through_channel,
 )
-from monitor.training.clips import Clip, Split, fraction, load_clips
+from monitor.training.clips import Clip, Split, fraction
 from monitor.types import SAMPLE_RATE, Span, Waveform
 
 SPLITS = (Split.DEV, Split.TEST, Split.HUMAN)
@@ -105,8 +104,8 @@ class StagedCall:
         return self.fake.start if self.fake else None
 
 
-def recipes(clips: Iterable[Clip], seconds: dict[str, float]) -> list[Recipe]:
-    """Every switch and partial fake the clips allow; `seconds` gives their lengths by path."""
+def recipes(clips: Iterable[Clip]) -> list[Recipe]:
+    """Every switch and partial fake the clips allow."""
     humans: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     fakes: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
     for clip in sorted(clips, key=lambda c: c.path):
@@ -114,10 +113,10 @@ def recipes(clips: Iterable[Clip], seconds: dict[str, float]) -> list[Recipe]:
             fakes[clip.source, clip.speaker, clip.generator].append(clip)
         else:
             humans[clip.source, clip.speaker].append(clip)
-    usable = [tuple(f) for f in fakes.values() if _length(f, seconds) >= FEWEST_FAKE]
+    usable = [tuple(f) for f in fakes.values() if _length(f) >= FEWEST_FAKE]
     found = []
     for human in humans.values():
-        length = _length(human, seconds)
+        length = _length(human)
         if length < FEWEST_HUMAN or not usable:
             continue
         chosen = _partners(human[0], usable)
@@ -183,22 +182,24 @@ def assemble(
     return np.concatenate(parts), Span(onset, onset + len(middle) / SAMPLE_RATE)
 
 
-def staged_calls(data: Path, model: Path, cache: Path, processes: int = 2) -> list[StagedCall]:
+def staged_calls(
+    every: Sequence[Clip], model: Path, cache: Path, processes: int = 2
+) -> list[StagedCall]:
     """Score every call that the held-out clips allow, or read them back from `cache`.
 
     The cache is good for one model file, one set of clips and one set of recipes.
     """
-    clips = [clip for clip in load_clips(data) if clip.split in SPLITS]
-    chosen = recipes(clips, durations(data))
+    clips = [clip for clip in every if clip.split in SPLITS]
+    chosen = recipes(clips)
     cache.mkdir(parents=True, exist_ok=True)
     version = sha256(model)[:12]
 
     def plain() -> list[StagedCall]:
-        return [_plain(call) for call in scored_calls(data, model, SPLITS, processes)]
+        return [_plain(call) for call in scored_calls(clips, model, SPLITS, processes)]
 
     def staged() -> list[StagedCall]:
         with Pool(processes) as pool:
-            jobs = [(data, model, recipe) for recipe in chosen]
+            jobs = [(model, recipe) for recipe in chosen]
             found = list(pool.imap(_score, jobs, chunksize=2))
         return [call for call in found if call.call.windows]
 
@@ -219,22 +220,16 @@ def _cached(path: Path, make: Callable[[], list[StagedCall]]) -> list[StagedCall
     return found
 
 
-def durations(data: Path) -> dict[str, float]:
-    """Length of every clip of the manifest, in seconds, by path."""
-    with (data / "manifest.csv").open(newline="") as file:
-        return {row["path"]: float(row["duration_s"]) for row in csv.DictReader(file)}
-
-
 def _plain(call: ScoredCall) -> StagedCall:
     if call.fake:
         return StagedCall(Kind.FULL, call, call.speaker, call.source, Span(0.0, call.seconds))
     return StagedCall(Kind.GENUINE, call, call.speaker, call.source, None)
 
 
-def _score(job: tuple[Path, Path, Recipe]) -> StagedCall:
-    data, model, recipe = job
+def _score(job: tuple[Path, Recipe]) -> StagedCall:
+    model, recipe = job
     human, fake = (
-        [decode_audio(data / clip.path) for clip in clips] for clips in (recipe.human, recipe.fake)
+        [decode_audio(clip.file) for clip in clips] for clips in (recipe.human, recipe.fake)
     )
     audio, span = assemble(recipe, human, fake)
     channel = channel_of("staged", recipe.name)
@@ -255,8 +250,8 @@ def _score(job: tuple[Path, Path, Recipe]) -> StagedCall:
     return StagedCall(recipe.kind, call, human_clip.speaker, human_clip.source, span, recipe.match)
 
 
-def _length(clips: Sequence[Clip], seconds: dict[str, float]) -> float:
-    return sum(seconds[clip.path] for clip in clips)
+def _length(clips: Sequence[Clip]) -> float:
+    return sum(clip.seconds for clip in clips)
 
 
 def _half(lengths: Sequence[int]) -> int:

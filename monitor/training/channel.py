@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from monitor.training.codecs import CODECS, Codec, through_codec
+from monitor.training.processing import control_gain, suppress_noise
 from monitor.types import SAMPLE_RATE, Waveform
 
 Signals = NDArray[np.float32]
@@ -34,8 +35,10 @@ class ChannelOdds:
     """Low-pass, high-pass or both."""
     telephone: float = 0.3
     """8 kHz and a companding quantiser: G.711."""
-    codec: float = 0.2
+    codec: float = 0.16
     """A real encoder and decoder: the dearest impairment by far."""
+    gain_control: float = 0.15
+    noise_removal: float = 0.15
     loss: float = 0.15
     clipping: float = 0.08
     nonlinearity: float = 0.15
@@ -58,6 +61,10 @@ class ChannelDraw:
     """dB; inf for no noise."""
     noise_slope: float
     """Noise power falls with frequency to this power."""
+    gain_control: tuple[float, float, float] | None
+    """Attack and release in seconds, and strength."""
+    noise_removal: tuple[float, float] | None
+    """Overestimation of the noise, and the lowest gain."""
     telephone: str
     """"", "mu" or "a"."""
     codec: Codec | None
@@ -102,6 +109,16 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
         direct=rng.uniform(-2, 15),
         snr=rng.uniform(5, 32) if rng.random() < odds.noise else np.inf,
         noise_slope=rng.uniform(0, 2),
+        gain_control=(
+            (rng.uniform(0.002, 0.05), rng.uniform(0.05, 1.0), rng.uniform(0.3, 1.0))
+            if rng.random() < odds.gain_control
+            else None
+        ),
+        noise_removal=(
+            (rng.uniform(1.0, 4.0), 10 ** rng.uniform(-1.3, -0.4))
+            if rng.random() < odds.noise_removal
+            else None
+        ),
         telephone=str(telephone),
         codec=codec,
         bit_rate=int(rng.choice(codec.bit_rates)) if codec and codec.bit_rates else 0,
@@ -130,6 +147,10 @@ def transmit(signals: Signals, channel: ChannelDraw) -> Signals:
         strength = rng.random(samples, np.float32) - np.float32(0.5)
         out = out + hits * strength * out
     out = _linear(out, channel, rng)
+    if channel.noise_removal:
+        out = suppress_noise(out, *channel.noise_removal)
+    if channel.gain_control:
+        out = control_gain(out, *channel.gain_control)
     if channel.telephone:
         out = _telephone(out, channel.telephone, channel.gain)
     if channel.codec:

@@ -2,8 +2,9 @@
 
 import csv
 import hashlib
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +25,7 @@ class Split(StrEnum):
     HUMAN = "human"
     """Human speech that is never trained on: false alarms and calibration."""
     NONE = "none"
-    """Would leak: a resynthesis of a clip that is held out."""
+    """Would leak: a resynthesis of a clip, or another clip of a generator, that is held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class Clip:
     source: str
     licence: str
     split: Split
+    seconds: float
+    folder: Path
+    """The data folder."""
+
+    @property
+    def file(self) -> Path:
+        """Where the recording lies."""
+        return self.folder / self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +59,19 @@ class Splits:
     by_source: Mapping[str, Split]
     shares: Mapping[str, float]
     test_speakers: Mapping[str, Sequence[str]]
+    held_out_generators: Sequence[str]
 
-    def of(self, source: str, speaker: str, fake: bool) -> Split:
-        """Split of a clip from its source and speaker."""
+    def of(self, source: str, speaker: str, generator: str, fake: bool) -> Split:
+        """Split of a clip from its source, speaker and generator."""
         origin = source.split(COPY_MARK, 1)[1] if COPY_MARK in source else source
         split = self.by_source.get(origin, Split.TRAIN)
         if speaker in self.test_speakers.get(origin, ()):
             split = Split.TEST
         elif split is Split.TRAIN and fraction(f"{origin}/{speaker}") < self.shares.get(origin, 0):
             split = Split.NONE if fake else Split.HUMAN
-        if origin != source and split is not Split.TRAIN:
+        leaks = origin != source and split is not Split.TRAIN
+        unseen = fake and any(name in generator for name in self.held_out_generators)
+        if leaks or (unseen and split is Split.TRAIN):
             return Split.NONE
         return split
 
@@ -77,12 +89,15 @@ def load_splits(path: Path = SPLITS_FILE) -> Splits:
         for split in (Split.TEST, Split.DEV, Split.HUMAN)
         for source in table[split.value]
     }
-    return Splits(by_source, table["speakers"], table["test_speakers"])
+    return Splits(
+        by_source, table["speakers"], table["test_speakers"], table["held_out_generators"]
+    )
 
 
-def load_clips(data: Path, splits: Splits | None = None) -> list[Clip]:
-    """Every clip of the data folder's manifest, in the manifest's order."""
-    return list(_clips(data, splits or load_splits()))
+def load_clips(*folders: Path, splits: Splits | None = None) -> list[Clip]:
+    """Every clip of the data folders' manifests, in the manifests' order."""
+    splits = splits or load_splits()
+    return [clip for folder in folders for clip in _clips(folder, splits)]
 
 
 def _clips(data: Path, splits: Splits) -> Iterator[Clip]:
@@ -97,5 +112,20 @@ def _clips(data: Path, splits: Splits) -> Iterator[Clip]:
                 speaker=row["speaker"],
                 source=row["source"],
                 licence=row["licence"],
-                split=splits.of(row["source"], row["speaker"], fake),
+                split=splits.of(row["source"], row["speaker"], row["generator"], fake),
+                seconds=float(row["duration_s"]),
+                folder=data,
             )
+
+
+def generator_key(generator: str) -> str:
+    """What makes a label the same generator: its name before any vocoder, version or remark."""
+    first = re.split(r"[+(,/]", generator, maxsplit=1)[0]
+    return "".join(c for c in first.lower() if c.isalnum())
+
+
+def trained_generators(clips: Iterable[Clip]) -> frozenset[str]:
+    """Keys of every generator of the training split."""
+    return frozenset(
+        generator_key(clip.generator) for clip in clips if clip.fake and clip.split is Split.TRAIN
+    )

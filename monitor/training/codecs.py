@@ -36,6 +36,7 @@ CODECS: Sequence[Codec] = (
     Codec("opus-narrow", "libopus", "ogg", 8_000, (6_000, 8_000, 10_000, 12_000)),
     Codec("g722", "g722", "", 16_000, ()),
     Codec("aac", "aac", "adts", 16_000, (24_000, 32_000, 48_000)),
+    Codec("g726", "g726", "wav", 8_000, (16_000, 24_000, 32_000, 40_000)),
 )
 """Telephone networks, conferences, and what messengers and web pages pack speech into."""
 

@@ -4,14 +4,15 @@ The headline is the macro within-source equal error rate: fakes are compared wit
 their own source only, because channels differ between sources and would be what is measured.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.training.clips import Split
+from monitor.decision import calibration
+from monitor.training.clips import Clip, Split, generator_key
 from monitor.training.metrics import (
     Groups,
     Scores,
@@ -34,8 +35,9 @@ Report = dict[str, Any]
 Mask = NDArray[np.bool_]
 
 
-def report(table: Table) -> Report:
-    """Every figure of the card, JSON values."""
+def report(table: Table, trained: Collection[str] = ()) -> Report:
+    """Every figure of the card, JSON values; `trained` holds keys of generators trained on."""
+    unseen = _without(table, trained)
     development = _rows(table, CLEAN, Split.DEV)
     threshold = equal_error_threshold(
         _logits(table, development & ~_fake(table)), _logits(table, development & _fake(table))
@@ -45,8 +47,10 @@ def report(table: Table) -> Report:
         "channels": {
             channel: {
                 "windows": paired_report(table, channel),
+                "unseen": paired_report(unseen, channel),
                 "development": paired_report(table, channel, Split.DEV),
                 "transferred": transferred(table, channel, threshold),
+                "cost": cost(table, channel),
                 "families": families(table, channel),
             }
             for channel in CHANNELS
@@ -105,6 +109,22 @@ def transferred(table: Table, channel: str, threshold: float) -> Report:
     }
 
 
+def cost(table: Table, channel: str) -> Report:
+    """Cllr of all test windows: the bare logit, and calibrated on the development sources."""
+    fake = _fake(table)
+    development, test = (_rows(table, channel, split) for split in (Split.DEV, Split.TEST))
+    fitted = calibration.fit(
+        _logits(table, development & ~fake), _logits(table, development & fake)
+    )
+    human, spoof = _logits(table, test & ~fake), _logits(table, test & fake)
+    return {
+        "bare": calibration.cllr(human, spoof),
+        "calibrated": calibration.cllr(
+            *(np.array([fitted.llr(x) for x in scores]) for scores in (human, spoof))
+        ),
+    }
+
+
 def families(table: Table, channel: str) -> Report:
     """Equal error rate of each generator family and generator, macro over the test sources."""
     rows = _rows(table, channel, Split.TEST)
@@ -131,11 +151,11 @@ def families(table: Table, channel: str) -> Report:
     return out
 
 
-def lengths(data: Path, model: Path, processes: int) -> Report:
+def lengths(clips: Sequence[Clip], model: Path, processes: int) -> Report:
     """Macro equal error rate of the test sources against the length of the window."""
     out: Report = {}
     for seconds in LENGTHS:
-        table = score_clips(data, model, (Split.TEST,), seconds, processes)
+        table = score_clips(clips, model, (Split.TEST,), seconds, processes)
         spoken = table["speech"].astype(float) >= 0.6 * seconds
         for channel in CHANNELS:
             rows = _rows(table, channel, Split.TEST) & spoken
@@ -163,6 +183,16 @@ def scored_sources(table: Table, rows: Mask) -> list[str]:
         if clips >= MIN_CLIPS and len(np.unique(table["speaker"][human])) >= MIN_SPEAKERS:
             names.append(str(name))
     return names
+
+
+def _without(table: Table, trained: Collection[str]) -> Table:
+    """The rows of humans and of generators that are not among the trained ones."""
+    seen = [f and generator_key(str(g)) in trained for f, g in _labels(table)]
+    return {name: values[~np.array(seen, bool)] for name, values in table.items()}
+
+
+def _labels(table: Table) -> Iterable[tuple[bool, str]]:
+    return zip(_fake(table), table["generator"], strict=True)
 
 
 def _clip_means(table: Table, rows: Mask) -> Table:

@@ -2,22 +2,26 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import count, takewhile
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from monitor.analysis.speech import CHUNK, SpeechGate
 from monitor.ingest.convert import decode_audio
-from monitor.training.clips import Clip, Split, fraction, load_clips
+from monitor.training.clips import Clip, Split, fraction, load_clips, load_splits
 from monitor.training.copysynthesis import METHODS
 from monitor.training.engines import HifiGan, Kokoro
 from monitor.training.gate import find_speech
 from monitor.training.store import AudioStore, Pcm, Row, ensure, exists, from_pcm, to_pcm
+from monitor.training.vocoder import VOCODERS, Vocoder
+from monitor.training.vocoder_fit import load_vocoder, resynthesise
 from monitor.types import SAMPLE_RATE
 
 SPEECH_STORE = "speech"
@@ -31,7 +35,7 @@ COPY_FAMILIES = {
     "lpc": "parametric",
     "world": "parametric",
     "hifi-gan": "neural_vocoder",
-}
+} | dict.fromkeys(VOCODERS, "neural_vocoder")
 ENGINE_STORE = "kokoro"
 PER_SPEAKER = 6
 """Recordings of one speaker that one method resynthesises, at most."""
@@ -59,12 +63,12 @@ def _gate() -> SpeechGate:
     return SpeechGate()
 
 
-def _speech(job: tuple[Path, Clip]) -> Item | None:
-    data, clip = job
-    speech = find_speech(decode_audio(data / clip.path), _gate())
+def _speech(clip: Clip) -> Item | None:
+    speech = find_speech(decode_audio(clip.file), _gate())
     if speech is None or speech.seconds < MIN_SPEECH_SECONDS:
         return None
     row = asdict(clip) | {"start": speech.start, "active": _flags(speech.active)}
+    del row["folder"], row["seconds"]
     return row, to_pcm(speech.samples)
 
 
@@ -72,18 +76,33 @@ def _flags(active: Any) -> str:
     return "".join("1" if a else "0" for a in active)
 
 
-def speech_store(data: Path, work: Path, processes: int = 2) -> AudioStore:
+def speech_store(folders: Sequence[Path], work: Path, processes: int = 2) -> AudioStore:
     """All clips, decoded and cut to their speech; rows are Clip fields, start and active."""
+    for number, folder in enumerate(folders):
 
-    def items() -> Iterator[Item]:
-        jobs = [(data, clip) for clip in load_clips(data)]
-        with Pool(processes, lower_priority) as pool:
-            yield from filter(None, pool.imap(_speech, jobs, chunksize=32))
+        def items(folder: Path = folder) -> Iterator[Item]:
+            with Pool(processes, lower_priority) as pool:
+                yield from filter(None, pool.imap(_speech, load_clips(folder), chunksize=32))
 
-    return ensure(work, SPEECH_STORE, items)
+        ensure(work, _speech_name(number), items)
+    return open_speech(work)
 
 
-def parents(speech: AudioStore, method: str, count: int) -> list[int]:
+def open_speech(work: Path) -> AudioStore:
+    """What `speech_store` made, of every data folder, with splits as they stand now."""
+    names = list(takewhile(partial(exists, work), map(_speech_name, count())))
+    store = AudioStore(work, *names)
+    splits = load_splits()
+    for row in store.rows:
+        row["split"] = splits.of(row["source"], row["speaker"], row["generator"], row["fake"])
+    return store
+
+
+def _speech_name(number: int) -> str:
+    return f"{SPEECH_STORE}-{number}" if number else SPEECH_STORE
+
+
+def parents(speech: AudioStore, method: str, most: int) -> list[int]:
     """Training recordings of humans that a method resynthesises, spread over speakers."""
     order = sorted(
         (fraction(f"{method}/{row['path']}"), index)
@@ -94,7 +113,7 @@ def parents(speech: AudioStore, method: str, count: int) -> list[int]:
     chosen: list[int] = []
     for _, index in order:
         speaker = f"{speech.rows[index]['source']}/{speech.rows[index]['speaker']}"
-        if taken[speaker] < PER_SPEAKER and len(chosen) < count:
+        if taken[speaker] < PER_SPEAKER and len(chosen) < most:
             taken[speaker] += 1
             chosen.append(index)
     return chosen
@@ -105,13 +124,22 @@ def _hifi_gan(model: Path) -> HifiGan:
     return HifiGan(model)
 
 
+@cache
+def _vocoder(weights: Path, name: str) -> Vocoder:
+    torch.set_num_threads(1)
+    return load_vocoder(weights, name)
+
+
 def _copy(job: tuple[str, int, Row, Pcm, Path | None]) -> Item:
     method, parent, row, pcm, model = job
-    rng = np.random.default_rng([parent, sorted(COPY_FAMILIES).index(method)])
+    rng = np.random.default_rng([parent, int(fraction(method) * 2**32)])
     samples = from_pcm(pcm)
     if method == "hifi-gan":
         assert model is not None
         made = _hifi_gan(model).resynthesise(samples, rng)
+    elif method in VOCODERS:
+        assert model is not None
+        made = resynthesise(_vocoder(model, method), samples)
     else:
         made = METHODS[method](samples, rng)
     peak = float(np.abs(made).max()) + 1e-6
@@ -131,7 +159,7 @@ def copy_store(
     speech: AudioStore,
     work: Path,
     method: str,
-    count: int,
+    most: int,
     model: Path | None = None,
     processes: int = 2,
 ) -> AudioStore:
@@ -141,7 +169,7 @@ def copy_store(
         limit = COPY_SECONDS * SAMPLE_RATE
         jobs = (
             (method, index, speech.rows[index], np.array(speech.pcm(index)[:limit]), model)
-            for index in parents(speech, method, count)
+            for index in parents(speech, method, most)
         )
         with Pool(processes, lower_priority) as pool:
             yield from pool.imap(_copy, jobs, chunksize=4)

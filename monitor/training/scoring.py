@@ -15,7 +15,7 @@ from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
 from monitor.training.channel import through_g711
-from monitor.training.clips import Clip, Split, load_clips
+from monitor.training.clips import Clip, Split
 from monitor.training.gate import find_speech
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
 from monitor.types import SAMPLE_RATE
@@ -63,12 +63,12 @@ class WindowRow:
 _state: dict[str, tuple[Session, SpeechGate]] = {}
 
 
-def _score(job: tuple[Path, Clip, Path, float]) -> list[WindowRow]:
-    data, clip, model, seconds = job
+def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
+    clip, model, seconds = job
     if str(model) not in _state:
         _state[str(model)] = (Session(model), SpeechGate())
     session, gate = _state[str(model)]
-    speech = find_speech(decode_audio(data / clip.path), gate)
+    speech = find_speech(decode_audio(clip.file), gate)
     if speech is None:
         return []
     rows = []
@@ -99,14 +99,14 @@ def _score(job: tuple[Path, Clip, Path, float]) -> list[WindowRow]:
 
 
 def score_clips(
-    data: Path,
+    clips: Sequence[Clip],
     model: Path,
     splits: Sequence[Split] = HELD_OUT,
     seconds: float = WINDOW_SECONDS,
     processes: int = 2,
 ) -> Table:
     """Score every window of every clip of the given splits with an ONNX file."""
-    jobs = [(data, clip, model, seconds) for clip in load_clips(data) if clip.split in splits]
+    jobs = [(clip, model, seconds) for clip in clips if clip.split in splits]
     with Pool(processes) as pool:
         rows = [row for found in pool.imap(_score, jobs, chunksize=16) for row in found]
     return {name: np.array([getattr(row, name) for row in rows]) for name in COLUMNS}

@@ -28,25 +28,28 @@ def from_pcm(pcm: Pcm) -> Waveform:
 
 
 class AudioStore:
-    """Read access to recordings written with `write`."""
+    """Read access to recordings written with `write`; several stores are one after the other."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        table = json.loads((folder / f"{name}.json").read_text())
-        self.name = name
-        self.rows: list[Row] = table["rows"]
-        self._ends = np.cumsum([row["samples"] for row in self.rows], dtype=np.int64)
-        self._audio: Pcm | None = None
-        self._file = folder / f"{name}.i16"
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.rows: list[Row] = []
+        self._at: list[tuple[int, int]] = []
+        for part, name in enumerate(names):
+            rows = json.loads((folder / f"{name}.json").read_text())["rows"]
+            self.rows += rows
+            ends = np.cumsum([row["samples"] for row in rows], dtype=np.int64)
+            self._at += [(part, int(end)) for end in ends]
+        self._files = [folder / f"{name}.i16" for name in names]
+        self._audio: dict[int, Pcm] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def pcm(self, index: int) -> Pcm:
         """The whole recording, shape (samples,)."""
-        if self._audio is None:
-            self._audio = np.memmap(self._file, np.int16, "r")
-        end = int(self._ends[index])
-        return self._audio[end - self.rows[index]["samples"] : end]
+        part, end = self._at[index]
+        if part not in self._audio:
+            self._audio[part] = np.memmap(self._files[part], np.int16, "r")
+        return self._audio[part][end - self.rows[index]["samples"] : end]
 
 
 def exists(folder: Path, name: str) -> bool:

@@ -32,6 +32,7 @@ def _headline(report: Mapping[str, Any]) -> Iterator[str]:
     rows = (
         ("windows", "window", "test, 3 s windows"),
         ("windows", "clip", "test, mean over a clip"),
+        ("unseen", "window", "test, 3 s windows, generators never trained on"),
         ("development", "window", "development, 3 s windows (chose the checkpoint)"),
     )
     for part, unit, title in rows:
@@ -66,6 +67,12 @@ def _transferred(report: Mapping[str, Any]) -> Iterator[str]:
         ("misses", "misses, fake test windows"),
     ):
         yield f"| {title} | " + " | ".join(_percent(each[key]) for each in moved) + " |"
+    costs = [report["channels"][channel]["cost"] for channel in CHANNELS]
+    for key, title in (
+        ("bare", "Cllr in bits, bare logit"),
+        ("calibrated", "Cllr in bits, calibrated on the development sources"),
+    ):
+        yield f"| {title} | " + " | ".join(f"{each[key]:.2f}" for each in costs) + " |"
     cells = [_percent(each["human_only"]["share"]) for each in moved]
     windows = moved[0]["human_only"]["windows"]
     yield (

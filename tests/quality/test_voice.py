@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.clips import Split
+from monitor.training.clips import Split, load_clips
 from monitor.training.evaluate import paired_report
 from monitor.training.scoring import CLEAN, G711, Table, score_clips
 
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def table() -> Table:
-    return score_clips(DATA, MODEL, (Split.TEST,))
+    return score_clips(load_clips(DATA), MODEL, (Split.TEST,))
 
 
 @pytest.mark.parametrize("channel", [CLEAN, G711])

@@ -38,10 +38,18 @@ def test_splits_are_disjoint_and_by_source(tmp_path: Path) -> None:
 def test_copies_of_held_out_sources_are_not_used() -> None:
     splits = load_splits()
     test = next(name for name, split in splits.by_source.items() if split is Split.HUMAN)
-    assert splits.of(f"pypi:pyworld of {test}", "s", fake=True) is Split.NONE
+    assert splits.of(f"pypi:pyworld of {test}", "s", "WORLD", fake=True) is Split.NONE
 
 
 @pytest.mark.parametrize("name", ["a", "b/c", "long name"])
 def test_fraction_depends_on_the_name_only(name: str) -> None:
     assert fraction(name) == fraction(name)
     assert 0 <= fraction(name) < 1
+
+
+def test_a_generator_that_is_held_out_is_trained_on_nowhere() -> None:
+    splits = load_splits()
+    assert splits.of("somewhere/new", "s", "TTS + BigVGAN", fake=True) is Split.NONE
+    assert splits.of("somewhere/new", "s", "TTS + MelGAN", fake=True) is Split.TRAIN
+    test = next(name for name, split in splits.by_source.items() if split is Split.TEST)
+    assert splits.of(test, "s", "TTS + BigVGAN", fake=True) is Split.TEST

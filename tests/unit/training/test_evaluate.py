@@ -90,3 +90,21 @@ def test_a_short_recording_is_one_window(seconds: float, expected: int) -> None:
     windows = list(scoring_windows(samples, np.ones(len(samples) // 512 + 1, bool)))
     assert len(windows) == expected
     assert all(len(window.samples) == len(samples) for window in windows)
+
+
+def test_generators_that_were_trained_on_are_left_out_of_the_unseen_figure() -> None:
+    table = _table(4.0)
+    # The only generator that was not trained on cannot be told from a human.
+    hard = table["generator"] == "g1"
+    table["logit"][hard] -= 4.0
+    found = report(table, {"g0", "g2"})["channels"]["clean"]
+    assert found["unseen"]["window"]["sources"]["test/a"]["generators"] == 1
+    assert found["unseen"]["window"]["eer"] > 2 * found["windows"]["window"]["eer"]
+
+
+def test_calibration_on_other_sources_lowers_the_cost_of_boasting_logits() -> None:
+    table = _table(2.0)
+    # One level in all sources, and logits that promise ten times what they can keep.
+    table["logit"] = 10 * (table["logit"] - 10.0 * (table["source"] == "test/b")) - 5
+    found = report(table)["channels"]["clean"]["cost"]
+    assert found["calibrated"] < 1 < found["bare"]

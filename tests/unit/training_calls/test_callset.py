@@ -1,6 +1,7 @@
 """Which calls are staged, and that the truth lies where the audio changes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def _clip(source: str, speaker: str, number: int, generator: str = "human") -> C
     fake = generator != "human"
     split = Split.HUMAN if source.startswith("human") else Split.TEST
     path = f"{source}/{speaker}/{generator}/{number}"
-    return Clip(path, fake, generator, generator, speaker, source, "", split)
+    return Clip(path, fake, generator, generator, speaker, source, "", split, SECONDS, Path())
 
 
 CLIPS = [
@@ -29,7 +30,6 @@ CLIPS = [
     _clip("human/c", "emil", 0),
     _clip("test/b", "fred", 0, "g8"),
 ]
-LENGTHS = {clip.path: SECONDS for clip in CLIPS}
 
 
 def _tone(frequency: float, seconds: float = SECONDS) -> Waveform:
@@ -38,7 +38,7 @@ def _tone(frequency: float, seconds: float = SECONDS) -> Waveform:
 
 
 def _found(kind: Kind) -> list[Recipe]:
-    return [r for r in recipes(CLIPS, LENGTHS) if r.kind is kind]
+    return [r for r in recipes(CLIPS) if r.kind is kind]
 
 
 def test_humans_meet_their_own_fakes_first_then_their_source_then_any() -> None:
@@ -53,11 +53,11 @@ def test_humans_meet_their_own_fakes_first_then_their_source_then_any() -> None:
 
 
 def test_the_same_clips_give_the_same_recipes_in_any_order() -> None:
-    assert recipes(reversed(CLIPS), LENGTHS) == recipes(CLIPS, LENGTHS)
+    assert recipes(reversed(CLIPS)) == recipes(CLIPS)
     # Another speaker's clips move nobody else's call.
     fewer = [c for c in CLIPS if c.speaker != "dora"]
-    kept = [r for r in recipes(CLIPS, LENGTHS) if r.human[0].speaker != "dora"]
-    assert recipes(fewer, LENGTHS) == kept
+    kept = [r for r in recipes(CLIPS) if r.human[0].speaker != "dora"]
+    assert recipes(fewer) == kept
 
 
 @pytest.mark.parametrize("kind", [Kind.SWITCH, Kind.PARTIAL])
