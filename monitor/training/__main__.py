@@ -14,12 +14,13 @@ from monitor.inference.catalogue import VERSION_DIGITS
 from monitor.training import callreport
 from monitor.training.audit import trivial_probe
 from monitor.training.calls import scored_calls
-from monitor.training.clips import Split, load_clips, trained_generators
+from monitor.training.clips import TWINS_FILE, Split, load_clips, trained_generators
 from monitor.training.evaluate import lengths, report
 from monitor.training.export import export_network, sha256
 from monitor.training.floor import floor
 from monitor.training.judge import DevelopmentSet
 from monitor.training.library import Library, build_library
+from monitor.training.pages import build, load_pages
 from monitor.training.peer import compared, score_both
 from monitor.training.policy import policy_text
 from monitor.training.prepare import (
@@ -31,18 +32,19 @@ from monitor.training.prepare import (
     open_speech,
     speech_store,
 )
-from monitor.training.scoring import CHANNELS, load_table, save_table, score_clips
+from monitor.training.scoring import CHANNELS, Table, load_table, save_table, score_clips
 from monitor.training.store import AudioStore, exists
 from monitor.training.tables import markdown
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
+from monitor.training.twins import twins
 from monitor.training.vocoder import VOCODERS
 from monitor.training.vocoder_fit import fit_vocoder
 
 DATA = Path("../shared/data/speech")
+PAGES = Path("build/pages")
 WORK = Path("build/voice")
 MODEL = Path("models/voice/model.onnx")
 DECISION = Path("models/decision/voice.json")
-WINDOWS = "calibration_windows.npz"
 COPIES = {"phase-noise": 350, "lpc": 350, "griffin-lim": 450, "world": 220, "hifi-gan": 260}
 NEURAL_COPIES = 1500
 """Recordings that each of our own vocoders resynthesises, at most."""
@@ -78,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         data.add_argument(f"--{name}", type=Path)
     data.add_argument("--kokoro-each", type=int, default=3, help="sentences per voice")
     data.set_defaults(run=_data)
+
+    pages = stages.add_parser(
+        "voice-pages", parents=[common], help="clones of the pages in pages.toml → a data folder"
+    )
+    pages.add_argument("clones", type=Path, help="folder of clones, each named owner+name")
+    pages.add_argument("--out", type=Path, default=PAGES, help="the data folder")
+    pages.set_defaults(run=_pages)
+
+    shared = stages.add_parser(
+        "voice-twins", parents=[common], help="list test recordings that training holds as well"
+    )
+    shared.set_defaults(run=_twins)
 
     train = stages.add_parser(
         "voice-train", parents=[common], help="train, or go on from the last checkpoint"
@@ -141,6 +155,16 @@ def _paths(text: str) -> list[Path]:
     return [Path(name) for name in text.split(":")]
 
 
+def _pages(options: argparse.Namespace) -> None:
+    build(load_pages(), options.clones, options.out)
+
+
+def _twins(options: argparse.Namespace) -> None:
+    found = twins(open_speech(options.work))
+    TWINS_FILE.write_text("".join(f"{path}\n" for path in found), encoding="utf-8")
+    print(len(found), "test recordings are left out")
+
+
 def _data(options: argparse.Namespace) -> None:
     work, processes = options.work, options.processes
     files = EngineFiles(
@@ -186,14 +210,23 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    table = score_clips(load_clips(*options.data), options.model, processes=options.processes)
-    save_table(table, options.work / WINDOWS)
+    table = _scored(options)
     print(len(table["logit"]), "windows of", len(np.unique(table["clip"])), "clips")
+
+
+def _scored(options: argparse.Namespace) -> Table:
+    """The held-out windows under the model, from the last time if it is the same file."""
+    clips = load_clips(*options.data)
+    path: Path = options.work / f"windows-{sha256(options.model)[:VERSION_DIGITS]}.npz"
+    if not path.exists():
+        table = score_clips(clips, options.model, processes=options.processes)
+        save_table(table, path)
+    return load_table(path)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     trained = trained_generators(load_clips(*options.data))
-    found = report(load_table(options.work / WINDOWS), trained)
+    found = report(_scored(options), trained)
     if options.lengths:
         found["lengths"] = lengths(load_clips(*options.data), options.model, options.processes)
     (options.work / "report.json").write_text(json.dumps(found, indent=1))

@@ -5,11 +5,13 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 SPLITS_FILE = Path(__file__).with_name("splits.toml")
+TWINS_FILE = Path(__file__).with_name("twins.txt")
+"""Test recordings that also occur in training, one path a line; made by `twins`."""
 COPY_MARK = " of "
 """A source named "<engine> of <source>" holds resyntheses of that source's clips."""
 
@@ -97,7 +99,12 @@ def load_splits(path: Path = SPLITS_FILE) -> Splits:
 def load_clips(*folders: Path, splits: Splits | None = None) -> list[Clip]:
     """Every clip of the data folders' manifests, in the manifests' order."""
     splits = splits or load_splits()
-    return [clip for folder in folders for clip in _clips(folder, splits)]
+    twins = set(TWINS_FILE.read_text(encoding="utf-8").splitlines())
+    return [
+        replace(clip, split=Split.NONE) if clip.path in twins else clip
+        for folder in folders
+        for clip in _clips(folder, splits)
+    ]
 
 
 def _clips(data: Path, splits: Splits) -> Iterator[Clip]:
