@@ -56,6 +56,11 @@ class FaceWindower:
         if frame.time >= self._begin:
             self._frames.insert(place, frame)
 
+    def skip(self, time: float) -> Iterator[FaceWindow]:
+        """Nothing is shown until call second `time`: yield the windows that end before it."""
+        if not math.isnan(self._begin):
+            yield from self._until(time)
+
     def flush(self, end: float) -> Iterator[FaceWindow]:
         """Yield what is left when the participant's video ends at call second `end`.
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor import log
 from monitor.calls.intake import Arrival, CallIntake
+from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.pipeline import Pipeline
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
+from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source, SourceError
 from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, Verdict, VideoFrame
 
@@ -35,6 +38,8 @@ class CallRecord:
     media: bool
     """Whether any media has arrived."""
     participants: tuple[tuple[Tracks, Verdict | None], ...]
+    paused: Mapping[str, Pause]
+    """By participant."""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,10 @@ class Call:
     """More about the end, in words."""
     participants: dict[str, Pipeline] = field(default_factory=dict)
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
+    evidence: PacketTarget | None = None
+    """Where encoded media goes too; None when nobody keeps it."""
+    _paused: dict[str, Pause] = field(default_factory=dict)
+    _intake: CallIntake | None = None
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
 
@@ -71,13 +80,63 @@ class Call:
             detail=self.detail,
             media=self.media_seen.is_set(),
             participants=tuple((p.tracks, p.verdict) for p in self.participants.values()),
+            paused=dict(self._paused),
         )
+
+    def pause(self, participant: str, reason: PauseReason) -> Pause:
+        """Stop monitoring a participant until `resume`; a second call changes only the reason.
+
+        Raises PauseError for a call that is over, a replay, and a participant that is not there.
+        """
+        if self.ended is not None:
+            raise PauseError("the call is over")
+        if not self.source.live:
+            raise PauseError("a replay cannot be paused")
+        if participant not in self.participants and participant != self.participant:
+            raise PauseError("the call has no such participant")
+        known = self._paused.get(participant)
+        if known is None or known.reason is not reason:
+            since = known.since if known is not None else self._now()
+            self._paused[participant] = known = Pause(reason, since)
+            self.sink.paused(self.id, participant, self._now(), reason)
+            _log.info("monitoring paused", call=self.id, participant=participant, reason=reason)
+        return known
+
+    def resume(self, participant: str) -> None:
+        """Go on monitoring a participant; does nothing if it is not paused."""
+        if participant in self._paused:
+            self._book_pause(participant)
+            del self._paused[participant]
+            self.sink.paused(self.id, participant, self._now(), None)
+            _log.info("monitoring resumed", call=self.id, participant=participant)
+
+    def _now(self) -> float:
+        """Call seconds; 0 before the first media."""
+        return self._intake.now() if self._intake is not None and self._intake.began else 0.0
+
+    def _book_pause(self, participant: str) -> None:
+        """Account for a pause up to now."""
+        intake, pipeline = self._intake, self.participants.get(participant)
+        if intake is None or not intake.began or pipeline is None:
+            return
+        span = Span(self._paused[participant].since, intake.now())
+        gap = Gap(participant, span, LostReason.PAUSED)
+        channels = (
+            (intake.audio, pipeline.tracks.audio),
+            (intake.video, pipeline.tracks.video),
+        )
+        for channel, offered in channels:
+            if offered:
+                channel.put(Arrival(gap, time.monotonic()))
 
     async def run(self) -> str:
         """Monitor until the source ends or `stop` is called; return why it ended."""
         self.started_at = self.stages.wall()
-        intake = CallIntake(
-            self.source.live, lambda stage: self.metrics.dropped.labels(stage).inc()
+        intake = self._intake = CallIntake(
+            self.source.live,
+            lambda stage: self.metrics.dropped.labels(stage).inc(),
+            self._paused,
+            self.evidence,
         )
         self.sink.call_started(self.id, self.source.ingest, self.participant)
         _log.info("call started", call=self.id, ingest=self.source.ingest)
@@ -146,6 +205,8 @@ class Call:
             if isinstance(arrival.media, VideoFrame):
                 self.media_seen.set()
                 await self._pipeline(arrival.media.participant).see(arrival.media)
+            elif isinstance(arrival.media, Gap):
+                self._pipeline(arrival.media.participant).unseen(arrival.media)
 
     async def _hear(self, arrival: Arrival, media: AudioFrame | Gap, reason: LostReason) -> None:
         if isinstance(media, AudioFrame):
@@ -163,6 +224,9 @@ class Call:
                 continue
             now = intake.now()
             for pipeline in list(self.participants.values()):
+                if pipeline.participant in self._paused:
+                    self._book_pause(pipeline.participant)
+                    continue
                 if not pipeline.tracks.audio or len(intake.audio):
                     continue
                 heard = pipeline.heard
@@ -191,6 +255,12 @@ class Call:
     async def _finish(self, intake: CallIntake) -> None:
         """Give every participant a last verdict."""
         for pipeline in self.participants.values():
+            if (pause := self._paused.get(pipeline.participant)) is not None:
+                span = Span(pause.since, intake.now())
+                gap = Gap(pipeline.participant, span, LostReason.PAUSED)
+                pipeline.unseen(gap)
+                if pipeline.tracks.audio:
+                    await pipeline.hear(gap, LostReason.PAUSED)
             heard = pipeline.heard
             if heard is not None and self.source.live and intake.now() - heard > IDLE_AFTER:
                 gap = Gap(pipeline.participant, Span(heard, intake.now()), LostReason.IDLE)

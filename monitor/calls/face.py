@@ -35,6 +35,8 @@ class FacePath:
         self._windower = FaceWindower(participant)
         self._accounted: float | None = None
         self._end = 0.0
+        self._pauses: list[Span] = []
+        """Call seconds that were not monitored on purpose and are not accounted for yet."""
 
     async def push(self, frame: VideoFrame) -> Seen:
         """Take a picture in."""
@@ -50,6 +52,15 @@ class FacePath:
         outcomes = tuple(self._outcomes(self._windower.push(face)))
         return Seen(face.found, face.lost, outcomes)
 
+    def unseen(self, span: Span) -> tuple[Outcome, ...]:
+        """Take in that monitoring was paused in `span`; pauses come in order."""
+        if self._accounted is None:
+            return ()
+        start = self._pauses[-1].end if self._pauses else self._end
+        self._pauses.append(Span(max(start, span.start), span.end))
+        self._end = max(self._end, span.end)
+        return tuple(self._outcomes(self._windower.skip(span.end)))
+
     def finish(self) -> tuple[Outcome, ...]:
         """Judge what is left."""
         return tuple(self._outcomes(self._windower.flush(self._end)))
@@ -60,9 +71,8 @@ class FacePath:
             start = self._accounted if self._accounted is not None else window.span.start
             self._accounted = window.span.end
             fresh = Span(min(start, window.span.end), window.span.end)
-            # Not one picture in a whole window: the video was away, not the face.
-            away = window.frames == 0 and fresh.duration > 0
-            lost = (Gap(self._participant, fresh, LostReason.IDLE),) if away else ()
+            lost = tuple(self._lost(fresh, window.frames == 0))
+            self._pauses = [pause for pause in self._pauses if pause.end > fresh.end]
             yield judged(
                 judges.face.judge([window])[0],
                 detector=judges.face.name,
@@ -74,3 +84,18 @@ class FacePath:
                 quality=window.quality,
                 lost=lost,
             )
+
+    def _lost(self, fresh: Span, away: bool) -> Iterator[Gap]:
+        """Gaps in `fresh`: pauses, and the rest if not one picture came in a whole window."""
+        at = fresh.start
+        for pause in self._pauses:
+            start, end = max(pause.start, at), min(pause.end, fresh.end)
+            if end <= start:
+                continue
+            if away and start > at:
+                yield Gap(self._participant, Span(at, start), LostReason.IDLE)
+            yield Gap(self._participant, Span(start, end), LostReason.PAUSED)
+            at = end
+        if away and fresh.end > at:
+            # The video was away, not the face.
+            yield Gap(self._participant, Span(at, fresh.end), LostReason.IDLE)

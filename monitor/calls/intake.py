@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from monitor.channel import Channel, ChannelClosedError
+from monitor.packet import EncodedPacket, PacketTarget
 from monitor.protocols import Media
-from monitor.types import VideoFrame
+from monitor.types import Gap, LostReason, Tracks, VideoFrame
 
 AUDIO_CAPACITY = 250
 """Audio items: five seconds of 20 ms frames, enough to ride out a pause of the whole machine."""
@@ -33,12 +34,23 @@ class CallIntake:
     Apart, so that slow video analysis never costs a second of audio.
     """
 
-    def __init__(self, live: bool, dropped: Callable[[str], None]) -> None:
-        """`dropped(stage)` hears of each piece of media thrown away."""
+    def __init__(
+        self,
+        live: bool,
+        dropped: Callable[[str], None],
+        paused: Container[str] = (),
+        encoded: PacketTarget | None = None,
+    ) -> None:
+        """`dropped(stage)` hears of each piece of media thrown away.
+
+        Nothing of participants that are in `paused` passes; `encoded` takes evidence.
+        """
         self.audio: Channel[Arrival] = Channel(AUDIO_CAPACITY)
         self.video: Channel[Arrival] = Channel(VIDEO_CAPACITY)
         self._live = live
         self._dropped = dropped
+        self._paused = paused
+        self._encoded = encoded
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -54,6 +66,15 @@ class CallIntake:
     def began(self) -> bool:
         """Whether any media was seen."""
         return self._began is not None
+
+    @property
+    def encoded(self) -> PacketTarget | None:
+        """Where encoded media goes; None when nobody keeps evidence of this call."""
+        return self._keep if self._encoded is not None else None
+
+    def _keep(self, packet: EncodedPacket) -> None:
+        if self._encoded is not None and packet.participant not in self._paused:
+            self._encoded(packet)
 
     async def put(self, media: Media) -> None:
         """Hand media over from the event loop."""
@@ -109,6 +130,10 @@ class CallIntake:
         task.add_done_callback(self._sending.discard)
 
     def _put(self, media: Media) -> None:
+        if not isinstance(media, Tracks) and media.participant in self._paused:
+            # What the far end's own pause says is true all the same.
+            if not isinstance(media, Gap) or media.reason is not LostReason.PAUSED:
+                return
         channel = self._channel(media)
         if not channel.put(Arrival(media, time.monotonic())):
             self._dropped("video" if channel is self.video else "audio")

@@ -66,6 +66,12 @@ class Pipeline:
         for outcome in seen.outcomes:
             self._decide(outcome)
 
+    def unseen(self, gap: Gap) -> None:
+        """Take in that pictures were withheld."""
+        if self._face is not None:
+            for outcome in self._face.unseen(gap.span):
+                self._decide(outcome)
+
     async def finish(self) -> None:
         """Judge what is left and give the last verdict."""
         if self._voice is not None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 from monitor import log
 from monitor.calls.call import Call, CallRecord
+from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
+from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source
 
 _log = log.get(__name__)
@@ -28,10 +30,19 @@ class CapacityError(Exception):
 class Registry:
     """Starts, finds and stops calls."""
 
-    def __init__(self, stages: Stages, sink: Sink, metrics: Metrics, limit: int) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        sink: Sink,
+        metrics: Metrics,
+        limit: int,
+        evidence: Callable[[str, str, str], PacketTarget | None] = lambda *_: None,
+    ) -> None:
+        """`evidence(call, ingest, label)` gives where a call's encoded media is kept, if it is."""
         self._stages = stages
         self._sink = sink
         self._metrics = metrics
+        self._evidence = evidence
         self.limit = limit
         """Calls monitored at once."""
         self._tasks: dict[str, asyncio.Task[str]] = {}
@@ -53,14 +64,16 @@ class Registry:
     ) -> Call:
         """Begin monitoring a source; `ended` hears when it is over. Raises CapacityError."""
         self.admit(source.ingest)
+        call_id = secrets.token_urlsafe(12)
         call = Call(
-            id=secrets.token_urlsafe(12),
+            id=call_id,
             source=source,
             stages=self._stages,
             sink=self._sink,
             metrics=self._metrics,
             participant=participant,
             label=label,
+            evidence=self._evidence(call_id, source.ingest, label),
         )
         self._active[call.id] = call
         self._govern()
@@ -83,7 +96,9 @@ class Registry:
 
     def find(self, call_id: str) -> CallRecord | None:
         """Return an active or remembered call."""
-        return next((record for record in self if record.id == call_id), None)
+        if (call := self._active.get(call_id)) is not None:
+            return call.record()
+        return next((record for record in self._ended if record.id == call_id), None)
 
     def __iter__(self) -> Iterator[CallRecord]:
         """Active calls, then ended ones, each newest first."""
@@ -106,6 +121,20 @@ class Registry:
             _log.error("call did not stop in time", call=call_id)
             task.cancel()
         return True
+
+    def pause(self, call_id: str, participant: str, reason: PauseReason) -> Pause:
+        """Stop monitoring a participant; raises PauseError."""
+        return self._in_progress(call_id).pause(participant, reason)
+
+    def resume(self, call_id: str, participant: str) -> None:
+        """Go on monitoring a participant; raises PauseError."""
+        self._in_progress(call_id).resume(participant)
+
+    def _in_progress(self, call_id: str) -> Call:
+        call = self._active.get(call_id)
+        if call is None:
+            raise PauseError("the call is over")
+        return call
 
     async def close(self) -> None:
         """Stop every call."""

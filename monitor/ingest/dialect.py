@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from monitor.ingest.g711 import Codec, Samples, decode
 
 REMOTE = "remote"
@@ -44,6 +46,24 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """A chunk as it was sent: one channel of a message."""
+
+    codec: Codec
+    payload: bytes
+    """The whole message; its channels are interleaved."""
+    channel: int
+    channels: int
+
+    def own(self) -> bytes:
+        """Return this channel's bytes."""
+        if self.channels == 1:
+            return self.payload
+        samples = np.frombuffer(self.payload, dtype=f"V{self.codec.width}")
+        return samples[self.channel :: self.channels].tobytes()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Audio of one participant."""
 
@@ -52,6 +72,8 @@ class Chunk:
     rate: int
     time: float | None
     """Seconds of the stream's own clock; None where the dialect has none."""
+    wire: Wire | None = None
+    """What it was decoded from."""
 
     @property
     def duration(self) -> float:
@@ -174,4 +196,5 @@ def chunks(
         raise TelephonyError("media", f"not whole samples of {len(channels)} {codec} channels")
     samples = decode(codec, payload)
     for index, participant in enumerate(channels):
-        yield Chunk(participant, samples[index :: len(channels)], rate, time)
+        wire = Wire(codec, payload, index, len(channels))
+        yield Chunk(participant, samples[index :: len(channels)], rate, time, wire)

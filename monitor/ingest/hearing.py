@@ -17,6 +17,7 @@ from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.alignment import TrackClock, unwrapped
 from monitor.ingest.convert import AudioConverter
 from monitor.ingest.jitter import Delivery, JitterBuffer, RtpPacket
+from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Waveform
 
 _SLACK = 0.01
@@ -34,13 +35,15 @@ class _Codec:
     """Hertz of the decoded sound."""
     clock: int
     """Hertz of the RTP timestamps; for G.722 not the rate (RFC 3551)."""
+    encoding: Encoding
+    """How evidence names it; RFC 7587 has every Opus stream called stereo."""
 
 
 _CODECS = {
-    "opus": _Codec("libopus", 48_000, 48_000),
-    "g722": _Codec("g722", 16_000, 8_000),
-    "pcmu": _Codec("pcm_mulaw", 8_000, 8_000),
-    "pcma": _Codec("pcm_alaw", 8_000, 8_000),
+    "opus": _Codec("libopus", 48_000, 48_000, Encoding("audio", "opus", 48_000, 2)),
+    "g722": _Codec("g722", 16_000, 8_000, Encoding("audio", "g722", 16_000, 1)),
+    "pcmu": _Codec("pcm_mulaw", 8_000, 8_000, Encoding("audio", "pcm_mulaw", 8_000, 1)),
+    "pcma": _Codec("pcm_alaw", 8_000, 8_000, Encoding("audio", "pcm_alaw", 8_000, 1)),
 }
 
 
@@ -54,6 +57,8 @@ class Hearing:
         self.undecodable = 0
         """Packets whose content was no sound."""
         self.rate = _CODECS[next(iter(codecs.values()))].clock
+        self.keep: PacketTarget | None = None
+        """Where packets go once their turn has come; None when nobody keeps evidence."""
         self.ssrc: int | None = None
         self.timestamp = 0
         """Of the latest packet, without wrap-around."""
@@ -113,6 +118,10 @@ class Hearing:
         if samples is None:
             self.undecodable += 1
             return
+        if self.keep is not None:
+            length = self._frame / self._codec.clock
+            encoding = self._codec.encoding
+            self.keep(EncodedPacket(self._participant, encoding, packet.payload, at, length, True))
         if self._heard is not None:
             # The resampler holds back a little; only a real hole moves the time.
             if at - self._heard >= _SLACK:

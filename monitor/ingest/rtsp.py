@@ -16,6 +16,7 @@ from monitor import log
 from monitor.channel import ChannelClosedError
 from monitor.clock import MediaClock
 from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
+from monitor.ingest.tape import Tape
 from monitor.ingest.thread import run_in_own_thread
 from monitor.log import redact
 from monitor.protocols import Intake, SourceError
@@ -155,12 +156,18 @@ class RtspSource:
         clock = MediaClock(intake.now)
         converter, sampler = AudioConverter(), VideoSampler(self._video_fps, self._video_width)
         heard: float | None = None
+        keep = intake.encoded
+        tape = Tape(self._participant, keep, streams) if keep is not None else None
         if video is not None:
             # One decoder thread: this thread is already the stream's own.
             video.thread_type = "NONE"
         for packet in container.demux(streams):
             if self._stop.is_set():
                 return
+            if tape is not None and packet.size:
+                shown = seconds(packet.pts, packet.time_base)
+                if shown is not None:
+                    tape.packet(packet, clock.time(shown))
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
@@ -180,13 +187,19 @@ class RtspSource:
                     if heard is not None and abs(at - heard) < 0.1:
                         at = heard
                     if len(samples):
-                        intake.put_threadsafe(AudioFrame(self._participant, at, samples))
+                        sound = AudioFrame(self._participant, at, samples)
+                        intake.put_threadsafe(sound)
+                        if tape is not None:
+                            tape.frame(sound)
                         heard = at + len(samples) / SAMPLE_RATE
                         self._media_until = max(self._media_until or 0.0, heard)
                 else:
                     image = sampler.sample(frame, at)
                     if image is not None:
-                        intake.put_threadsafe(VideoFrame(self._participant, at, image))
+                        picture = VideoFrame(self._participant, at, image)
+                        intake.put_threadsafe(picture)
+                        if tape is not None:
+                            tape.frame(picture)
                     if audio is None:
                         self._media_until = max(self._media_until or 0.0, at)
 

@@ -19,6 +19,7 @@ from monitor.channel import ChannelClosedError
 from monitor.ingest.aiortc_adapter import EncodedFrame, SenderReport
 from monitor.ingest.alignment import TrackClock, unwrapped
 from monitor.ingest.convert import VideoSampler
+from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
 from monitor.types import VideoFrame
 
@@ -54,6 +55,8 @@ class Sight:
         """`fps` and `width` limit the pictures handed on; `leader` is the audio track's clock."""
         self.clock = TrackClock(leader)
         self.counts = SightCounts()
+        self.keep: PacketTarget | None = None
+        """Where pictures go as they came; None when nobody keeps evidence."""
         self.ssrc: int | None = None
         self._participant = participant
         self._sampler = VideoSampler(fps, width)
@@ -82,6 +85,10 @@ class Sight:
                 self.counts.skipped += 1
                 return
             self._key_since = None
+        if self.keep is not None:
+            key = is_key_frame(frame.codec, frame.data)
+            encoding = Encoding("video", frame.codec)
+            self.keep(EncodedPacket(self._participant, encoding, frame.data, at, 0.0, key))
         with self._ready:
             if len(self._queue) >= CAPACITY:
                 self.counts.dropped += len(self._queue) + 1

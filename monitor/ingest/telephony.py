@@ -10,7 +10,9 @@ import numpy as np
 from monitor import log
 from monitor.ingest.convert import AudioConverter
 from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
+from monitor.ingest.g711 import Codec
 from monitor.ingest.streamclock import Reorder, StreamClock
+from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, Waveform
 
@@ -20,13 +22,17 @@ _PAUSE_TICK = 0.5
 """Seconds after which a lasting pause is booked again, before it would count as idle."""
 _SEAM = 0.01
 """Seconds between two frames that still are one: the resampler holds back a little."""
+_ENCODED = {Codec.MULAW: "pcm_mulaw", Codec.ALAW: "pcm_alaw", Codec.L16: "pcm_s16le"}
 
 
 class _Voice:
     """One participant's way from chunks to frames."""
 
-    def __init__(self, clock: StreamClock) -> None:
+    def __init__(self, participant: str, clock: StreamClock, keep: PacketTarget | None) -> None:
+        """`keep` takes what arrived, as it arrived."""
         self.clock = clock
+        self._participant = participant
+        self._keep = keep
         self._reorder = Reorder()
         self._converter = AudioConverter()
         self._rate = 0
@@ -57,6 +63,10 @@ class _Voice:
         elif self.heard is not None or self._rate not in (0, chunk.rate):
             yield from self._tail()
         self._rate = chunk.rate
+        if self._keep is not None and chunk.wire is not None:
+            encoding = Encoding("audio", _ENCODED[chunk.wire.codec], chunk.rate, 1)
+            own = chunk.wire.own()
+            self._keep(EncodedPacket(self._participant, encoding, own, at, chunk.duration, True))
         samples = np.ascontiguousarray(chunk.samples).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate = chunk.rate
@@ -151,7 +161,8 @@ class TelephonySource:
         if voice is None:
             # Tracks of one stream share its clock.
             other = next((v.clock.offset for v in self._voices.values()), None)
-            voice = self._voices[participant] = _Voice(StreamClock(intake.now, other))
+            clock = StreamClock(intake.now, other)
+            voice = self._voices[participant] = _Voice(participant, clock, intake.encoded)
         return voice
 
     async def _hand_over(

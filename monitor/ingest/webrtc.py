@@ -145,6 +145,9 @@ class WebRtcSource:
         self._latest = time.monotonic()
         await intake.put(Tracks(self._participant, self._offer.audio, self._offer.video))
         self._intake = intake
+        for track in (self._hearing, self._sight):
+            if track is not None:
+                track.keep = intake.encoded
         while self._pictures:
             self._on_picture(self._pictures.popleft())
         tasks: list[asyncio.Task[None]] = []

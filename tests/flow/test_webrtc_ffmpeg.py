@@ -16,9 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Request, Response
 
+from monitor.evidence.matroska import remux
 from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
 from monitor.ingest.whip import read_offer
+from monitor.packet import EncodedPacket
 from tests.flow.webrtc import MemoryIntake, loopback_only
+from tests.unit.evidence.media import frames
 
 __all__ = ["loopback_only"]
 
@@ -75,7 +78,8 @@ def certificate(folder: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKe
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])
 async def test_ffmpeg_publishes(tmp_path: Path, kind: str) -> None:
-    intake = MemoryIntake()
+    kept: list[EncodedPacket] = []
+    intake = MemoryIntake(encoded=kept.append)
     sources: list[WebRtcSource] = []
     running: list[asyncio.Task[str]] = []
     app = FastAPI()
@@ -121,3 +125,13 @@ async def test_ffmpeg_publishes(tmp_path: Path, kind: str) -> None:
         await serving
     assert intake.heard_seconds > 2
     assert len(intake.video) > 8
+    clip = remux(kept)
+    assert clip is not None
+    assert {(t.codec, t.width, t.height) for t in clip.tracks} == {
+        ("opus", 0, 0),
+        ("h264", 320, 240),
+    }
+    # A machine that is busy sends more slowly than in real time.
+    assert clip.end - clip.start > 2.4
+    assert frames(clip.data, "video") > 30
+    assert frames(clip.data, "audio") > 100

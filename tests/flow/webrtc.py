@@ -16,6 +16,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
 from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
 from monitor.ingest.whip import read_offer
+from monitor.packet import PacketTarget
 from monitor.protocols import Media
 from monitor.types import AudioFrame, Gap, VideoFrame
 
@@ -34,6 +35,7 @@ class MemoryIntake:
     began: float | None = None
     slow: float = 0.0
     """Seconds that each picture takes its thread."""
+    encoded: PacketTarget | None = None
 
     def now(self) -> float:
         if self.began is None:

@@ -7,6 +7,8 @@ import pytest
 
 from monitor.calls.intake import AUDIO_CAPACITY, CallIntake
 from monitor.channel import ChannelClosedError
+from monitor.packet import EncodedPacket, Encoding
+from monitor.types import Gap, LostReason, Span, Tracks
 from tests.fakes import noise
 
 FRAME = noise(0.0, 0.02, 0.1)
@@ -72,3 +74,26 @@ def test_a_thread_survives_the_loop(live: bool) -> None:
     asyncio.run(make())
     with pytest.raises(ChannelClosedError):
         made[0].put_threadsafe(FRAME)
+
+
+async def test_nothing_of_a_paused_participant_passes() -> None:
+    paused: set[str] = set()
+    kept: list[EncodedPacket] = []
+    calls = CallIntake(True, lambda stage: None, paused, kept.append)
+    packet = EncodedPacket("remote", Encoding("audio", "opus", 48_000, 2), b"x", 0.0, 0.02, True)
+    target = calls.encoded
+    assert target is not None
+    target(packet)
+    await calls.put(FRAME)
+    paused.add("remote")
+    target(packet)
+    await calls.put(FRAME)
+    await calls.put(Gap("remote", Span(0.0, 1.0), LostReason.NETWORK))
+    assert (len(kept), len(calls.audio)) == (1, 1)
+    await calls.put(Gap("remote", Span(0.0, 1.0), LostReason.PAUSED))
+    await calls.put(Tracks("remote", True, True))
+    assert len(calls.audio) == 3
+
+
+async def test_without_evidence_sources_are_given_no_place_for_packets() -> None:
+    assert intake(live=True).encoded is None

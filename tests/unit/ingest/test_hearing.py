@@ -7,6 +7,7 @@ import pytest
 from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
+from monitor.packet import EncodedPacket
 from monitor.types import AudioFrame, Gap, LostReason
 
 OPUS = {96: "opus"}
@@ -96,6 +97,19 @@ def test_telephone_codecs(name: str, pt: int, size: int, step: int) -> None:
     media = play(Hearing("remote", {pt: name}, 0.08), packets)
     assert sounding(media) == pytest.approx(19 * 0.02, abs=0.004)
     assert sum(g.span.duration for g in lost(media)) == pytest.approx(0.02, abs=0.004)
+
+
+def test_packets_are_kept_in_order_at_their_time_and_only_if_wanted() -> None:
+    hearing = Hearing("remote", OPUS, 0.08)
+    kept: list[EncodedPacket] = []
+    packets = [rtp(n, 1 + n * 0.02) for n in range(30) if n != 12]
+    packets[3], packets[4] = packets[4], packets[3]
+    play(hearing, packets[:10])
+    hearing.keep = kept.append
+    play(hearing, packets[10:])
+    assert [p.payload for p in kept] == [SOUND[n] for n in range(10, 30) if n != 12]
+    assert [p.time for p in kept] == pytest.approx([1 + n * 0.02 for n in range(10, 30) if n != 12])
+    assert {(p.encoding.codec, p.duration, p.key) for p in kept} == {("opus", 0.02, True)}
 
 
 def test_garbage_is_counted_and_does_not_end_the_track() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.sight import CAPACITY, Sight, is_key_frame
+from monitor.packet import EncodedPacket
 
 KEY, DELTA = b"\x10\0\0", b"\x11\0\0"
 
@@ -38,6 +39,19 @@ def test_a_full_queue_is_emptied_and_goes_on_at_a_key_frame(clock: list[float]) 
     sight.push(frame(41, KEY), -100.0)
     sight.push(frame(42), -100.0)
     assert len(sight._queue) == 2
+
+
+def test_pictures_are_kept_as_they_came_even_when_the_decoder_is_late(clock: list[float]) -> None:
+    sight = Sight("remote", 5, 640, None)
+    kept: list[EncodedPacket] = []
+    sight.keep = kept.append
+    for number in range(CAPACITY + 1):
+        sight.push(frame(number, KEY if number == 0 else DELTA), -100.0)
+    sight.push(frame(CAPACITY + 1), -100.0)
+    assert len(kept) == CAPACITY + 1
+    assert [p.key for p in kept] == [True] + [False] * CAPACITY
+    assert kept[0].encoding.codec == "vp8"
+    assert kept[-1].time == pytest.approx(CAPACITY / 30)
 
 
 def test_a_sender_that_sends_no_key_frame_is_decoded_all_the_same(clock: list[float]) -> None:

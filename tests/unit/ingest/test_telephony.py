@@ -6,14 +6,18 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
+from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed, chunks
+from monitor.ingest.g711 import Codec
 from monitor.ingest.telephony import TelephonySource
+from monitor.packet import EncodedPacket, PacketTarget
 from monitor.protocols import Media
 from monitor.types import AudioFrame, Gap, LostReason, Tracks, Waveform
 
 
 class ListIntake:
     """Remembers what it was given; its clock is moved by hand."""
+
+    encoded: PacketTarget | None = None
 
     def __init__(self) -> None:
         self.media: list[Media] = []
@@ -91,6 +95,26 @@ async def test_only_those_who_are_scored_are_passed_on() -> None:
         await source.feed(Ended())
     assert not intake.frames("agent")
     assert intake.frames("remote")
+
+
+async def test_what_arrives_is_kept_as_it_arrived_but_not_while_paused() -> None:
+    kept: list[EncodedPacket] = []
+    async with running("remote", "agent") as (source, intake):
+        intake.encoded = kept.append
+        stereo = bytes(range(160)) * 2
+        for message in chunks(stereo, Codec.MULAW, 8000, ("agent", "remote"), 0.0):
+            await source.feed(message)
+        await source.feed(Paused())
+        for message in chunks(stereo, Codec.MULAW, 8000, ("agent", "remote"), 0.02):
+            await source.feed(message)
+        await source.feed(Ended())
+    assert [(p.participant, p.payload) for p in kept] == [
+        ("agent", stereo[::2]),
+        ("remote", stereo[1::2]),
+    ]
+    assert {(p.encoding.codec, p.encoding.rate, p.duration) for p in kept} == {
+        ("pcm_mulaw", 8000, 0.02)
+    }
 
 
 async def test_both_tracks_share_a_clock() -> None:

@@ -1,0 +1,26 @@
+"""What several commands share: the settings option, and how a command fails."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from monitor.settings import Settings, SettingsError, load
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="A TOML settings file.")
+]
+
+
+def chosen_settings(path: Path | None) -> Settings:
+    """Read the settings, or end the command naming the field that is wrong."""
+    try:
+        return load(path)
+    except SettingsError as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End the command as one that was asked for what cannot be done."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,71 @@
+"""serve: monitor live calls."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+
+from monitor import access, log
+from monitor.app import Service
+from monitor.commands.options import SettingsFile, chosen_settings, fail
+from monitor.inference.catalogue import CatalogueError
+from monitor.settings import SettingsError
+
+
+class Server(uvicorn.Server):
+    """Says where it listens as soon as it does, and ends event streams before it stops."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Start, then print the one line that scripts wait for."""
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        typer.echo(f"listening on http://{shown}:{port}/")
+        sys.stdout.flush()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Stop; readers of the event stream would otherwise keep their connections open."""
+        self._service.close_streams()
+        await super().shutdown(sockets)
+
+
+def serve(
+    settings: SettingsFile = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one.")] = None,
+) -> None:
+    """Monitor live calls until stopped."""
+    chosen = chosen_settings(settings)
+    update = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
+    chosen = chosen.model_copy(update={"server": chosen.server.model_copy(update=update)})
+    log.configure(chosen.log_level)
+    try:
+        chosen, token_file = access.ensure_token(chosen)
+        service = Service(chosen)
+    except (SettingsError, CatalogueError, FileNotFoundError) as error:
+        fail(str(error))
+    if token_file is not None:
+        typer.echo(f"token in {token_file}")
+    server = Server(
+        uvicorn.Config(
+            service.app,
+            host=chosen.server.host,
+            port=chosen.server.port,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=15,
+            # Bytes of a WebSocket message; telephony refuses larger ones too.
+            ws_max_size=64 * 1024,
+        ),
+        service,
+    )
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)

@@ -1,0 +1,36 @@
+"""watch: one stream in a terminal."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor import log, terminal
+from monitor.app import build_offline, open_file, open_rtsp
+from monitor.commands.options import SettingsFile, chosen_settings, fail
+from monitor.inference.catalogue import CatalogueError
+
+
+def watch(
+    uri: Annotated[str, typer.Argument(help="rtsp://… or a file.")],
+    settings: SettingsFile = None,
+) -> None:
+    """Monitor one stream in this terminal."""
+    chosen = chosen_settings(settings)
+    log.configure("error")
+    try:
+        stages, metrics = build_offline(chosen)
+        source = (
+            open_rtsp(chosen, uri, "remote")
+            if uri.startswith(("rtsp://", "rtsps://"))
+            else open_file(chosen, Path(uri), "remote")
+        )
+        problem = asyncio.run(terminal.watch(log.redact(uri), source, stages, metrics))
+    except (CatalogueError, FileNotFoundError, ValueError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        problem = ""
+    stages.executor.close()
+    if problem:
+        fail(problem)
