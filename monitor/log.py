@@ -59,10 +59,12 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # These log one line a request or packet at INFO, or where the server listens a second time;
-    # FFmpeg's messages may hold URLs.
-    for noisy in ("httpx", "httpcore", "aiortc", "aioice", "uvicorn.access", "uvicorn.error"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    # FFmpeg's and apprise's messages may hold URLs.
+    noisy = "httpx httpcore aiortc aioice alembic uvicorn.access uvicorn.error"
+    for name in noisy.split():
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("libav", "apprise"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
 
 

@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from monitor.families import DeliveryFamilies
 from monitor.types import Abstention, AlarmState, Alert, Outcome, Score, Verdict
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -24,11 +25,12 @@ _LLRS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Metrics:
+class Metrics(DeliveryFamilies):
     """The families, and the sink that keeps those about calls."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        super().__init__(self.registry)
         r = self.registry
         self.calls = Gauge(
             "monitor_calls", "Calls in progress by alarm state", ["ingest", "state"], registry=r
@@ -77,18 +79,6 @@ class Metrics:
             "monitor_dropped",
             "Media thrown away because the monitor was late",
             ["stage"],
-            registry=r,
-        )
-        self.alerts = Counter(
-            "monitor_alerts", "Alert messages", ["tier", "type", "action"], registry=r
-        )
-        self.delivery_attempts = Counter(
-            "monitor_delivery_attempts", "Deliveries tried", ["sink", "outcome"], registry=r
-        )
-        self.delivery_backlog = Gauge(
-            "monitor_delivery_backlog_seconds",
-            "Age of the oldest undelivered message",
-            ["sink"],
             registry=r,
         )
         self.score = Histogram(
@@ -269,9 +259,16 @@ class Metrics:
         """Count windows after which champion and challenger stand differently."""
         self.compared_windows.labels(verdict.state, challenger.state).inc()
 
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Count the pause's begin."""
+        if reason is not None:
+            self.pauses.labels(reason).inc()
+
     def alert(self, alert: Alert) -> None:
         """Count the message."""
         self.alerts.labels(alert.tier, alert.type, alert.action).inc()
+        if alert.guidance is not None and alert.guidance.allowance is not None:
+            self.alerts_allowed.labels(alert.tier).inc()
 
     def call_ended(self, call: str, reason: str) -> None:
         """Take the call off the gauges."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from monitor.packet import PacketTarget
 from monitor.types import (
     AbstentionReason,
     Alert,
@@ -24,6 +25,10 @@ class Intake(Protocol):
 
     def now(self) -> float:
         """Call seconds by the monotonic clock; 0 at the first call of this method."""
+
+    @property
+    def encoded(self) -> PacketTarget | None:
+        """Where a source hands over what it decodes, too; None when nobody keeps evidence."""
 
     async def put(self, media: Media) -> None:
         """Hand media over from the event loop."""
@@ -85,6 +90,9 @@ class Sink(Protocol):
 
     def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
         """What the challenger made of the same window; only with a challenger configured."""
+
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Monitoring was paused at `time` call seconds, or goes on (`reason` None)."""
 
     def alert(self, alert: Alert) -> None:
         """An alarm state changed."""

@@ -1,9 +1,20 @@
 """Values → JSON-ready records: the same for the API, event stream, webhooks and command line."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from monitor.types import Abstention, Alert, Outcome, Score, Seconds, Span, Verdict
+from monitor.types import (
+    Abstention,
+    Alert,
+    Allowance,
+    Guidance,
+    Outcome,
+    Score,
+    Seconds,
+    Span,
+    Verdict,
+)
 
 ALERT_VERSION = 1
 Record = dict[str, Any]
@@ -74,6 +85,7 @@ def alert(value: Alert) -> Record:
     """An alert message; its `version` grows when a field changes its meaning."""
     return {
         "version": ALERT_VERSION,
+        "id": value.id,
         "idempotency_key": value.idempotency_key,
         "call": value.call,
         "participant": value.participant,
@@ -84,6 +96,7 @@ def alert(value: Alert) -> Record:
         "raised_at": value.raised_at,
         "span": span(value.span),
         "certified": value.certified,
+        **guidance(value.guidance),
         "verdict": verdict(value.verdict),
         "unmonitored_seconds": _number(value.verdict.seconds.unmonitored, 3),
         "evidence": [window(score) for score in value.evidence],
@@ -92,15 +105,29 @@ def alert(value: Alert) -> Record:
     }
 
 
-def cloud_event(value: Alert, source: str) -> Record:
-    """The alert in a CloudEvents 1.0 envelope, structured mode."""
+def guidance(value: Guidance | None) -> Record:
+    """What an alert advises, and whether the synthetic speech is allowed."""
+    allowed = value.allowance if value is not None else None
+    return {
+        "advice": str(value.advice) if value is not None else None,
+        "allowed": allowance(allowed) if allowed is not None else None,
+    }
+
+
+def allowance(value: Allowance) -> Record:
+    """Why synthetic speech is allowed, and until when."""
+    return {"name": value.name, "reason": value.reason, "until": value.until}
+
+
+def cloud_event(record: Mapping[str, Any], source: str) -> Record:
+    """An alert's record in a CloudEvents 1.0 envelope, structured mode."""
     return {
         "specversion": "1.0",
-        "id": value.idempotency_key,
+        "id": record["idempotency_key"],
         "source": source,
-        "type": f"deepfake-monitor.alert.{value.action}.v{ALERT_VERSION}",
-        "subject": f"{value.call}/{value.participant}",
-        "time": value.raised_at,
+        "type": f"deepfake-monitor.alert.{record['action']}.v{ALERT_VERSION}",
+        "subject": f"{record['call']}/{record['participant']}",
+        "time": record["raised_at"],
         "datacontenttype": "application/json",
-        "data": alert(value),
+        "data": record,
     }

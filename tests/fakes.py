@@ -117,6 +117,7 @@ class MemorySink:
     alerts: list[Alert] = field(default_factory=list)
     comparisons: list[tuple[Verdict, Verdict]] = field(default_factory=list)
     faces: list[tuple[float, bool]] = field(default_factory=list)
+    pauses: list[tuple[str, float, str | None]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
@@ -133,6 +134,9 @@ class MemorySink:
 
     def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
         self.comparisons.append((verdict, challenger))
+
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        self.pauses.append((participant, time, reason))
 
     def alert(self, alert: Alert) -> None:
         self.alerts.append(alert)

@@ -12,8 +12,10 @@ _log = log.get(__name__)
 class Fanout:
     """Several sinks as one."""
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], outbox: Sink | None = None) -> None:
+        """With an outbox, alerts go to it alone: it tells the others once they are committed."""
         self._sinks = sinks
+        self._alerted = sinks if outbox is None else [outbox]
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
         """Tell every sink that a call began."""
@@ -35,16 +37,20 @@ class Fanout:
         """Tell every sink what the challenger made of the same window."""
         self._tell(lambda sink: sink.compared(call, verdict, challenger))
 
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Tell every sink of a pause, or of its end."""
+        self._tell(lambda sink: sink.paused(call, participant, time, reason))
+
     def alert(self, alert: Alert) -> None:
-        """Tell every sink of an alert."""
-        self._tell(lambda sink: sink.alert(alert))
+        """Tell the outbox of an alert, or, without one, every sink."""
+        self._tell(lambda sink: sink.alert(alert), self._alerted)
 
     def call_ended(self, call: str, reason: str) -> None:
         """Tell every sink that a call is over."""
         self._tell(lambda sink: sink.call_ended(call, reason))
 
-    def _tell(self, message: Callable[[Sink], None]) -> None:
-        for sink in self._sinks:
+    def _tell(self, message: Callable[[Sink], None], sinks: Sequence[Sink] | None = None) -> None:
+        for sink in self._sinks if sinks is None else sinks:
             try:
                 message(sink)
             except Exception:  # noqa: BLE001

@@ -24,6 +24,9 @@ class NullSink:
     def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
         """Ignore it."""
 
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Ignore it."""
+
     def alert(self, alert: Alert) -> None:
         """Ignore it."""
 

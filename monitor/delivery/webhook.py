@@ -1,139 +1,127 @@
-"""Alerts → signed HTTP POSTs, in order, tried again until delivered or too old.
+"""Alerts → signed HTTP POSTs: CloudEvents, signed as the Standard Webhooks specification says.
 
-Signed as the Standard Webhooks specification says, so that receivers verify with its libraries.
-Messages wait in memory: a restart loses those that were not delivered.
+Receivers verify with that specification's libraries and drop what they know by `webhook-id`.
 """
 
 import asyncio
+import ipaddress
 import json
-import random
-import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import httpx
 from standardwebhooks import Webhook
 
-from monitor import log, wire
-from monitor.delivery.logged import NullSink
-from monitor.metrics import Metrics
-from monitor.types import Alert
+from monitor import wire
+from monitor.delivery.http import client, posted
+from monitor.messages import DeliveryError, Message
 
-_log = log.get(__name__)
-
-CAPACITY = 1000
-"""Undelivered messages kept; beyond it the oldest is dropped, counted."""
-_BACKOFF_FIRST = 0.5
-_BACKOFF_LIMIT = 60.0
+MOST_REDIRECTS = 3
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One alert on its way."""
-
-    id: str
-    body: bytes
-    queued_at: float
-    """Monotonic seconds."""
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses of a host, as the system knows them; raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
 
 
-class WebhookSink(NullSink):
-    """One destination; `run` delivers, `alert` only queues."""
+class WebhookDestination:
+    """One receiver."""
 
     def __init__(
         self,
-        name: str,
         url: str,
-        secret: str,
-        tiers: tuple[str, ...],
-        timeout: float,
-        give_up_after: float,
-        metrics: Metrics,
-        jitter: Callable[[], float] = random.random,
+        secrets: Sequence[str],
+        redirects: Literal["refuse", "public", "any"] = "refuse",
+        ca_file: str | None = None,
+        resolver: Resolve = resolve,
     ) -> None:
-        """`name` is a metric label; `timeout` and `give_up_after` are seconds.
+        """`secrets` all sign, the current one first. Raises ValueError for a bad one."""
+        self._url = httpx.URL(url)
+        try:
+            # The library takes an empty secret for a fault of its caller.
+            self._signers = [Webhook(s) for s in secrets if s.removeprefix("whsec_")]
+        except (ValueError, RuntimeError):
+            self._signers = []
+        if len(self._signers) != len(secrets) or not secrets:
+            raise ValueError("secret: not a signing secret")
+        self._redirects = redirects
+        self._client = client(ca_file)
+        self._resolve = resolver
 
-        Raises ValueError or RuntimeError for a bad secret.
-        """
-        self._name = name
-        self._url = url
-        self._signer = Webhook(secret)
-        self._tiers = tiers
-        self._timeout = timeout
-        self._give_up_after = give_up_after
-        self._metrics = metrics
-        self._jitter = jitter
-        self._queue: deque[Message] = deque()
-        self._ready = asyncio.Event()
-        metrics.delivery_backlog.labels(name).set_function(self._backlog)
-
-    def alert(self, alert: Alert) -> None:
-        """Queue the alert if its tier is wanted here."""
-        if alert.tier not in self._tiers:
-            return
-        if len(self._queue) >= CAPACITY:
-            self._queue.popleft()
-            self._attempted("dropped")
-        event = wire.cloud_event(alert, "/deepfake-monitor")
-        body = json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
-        self._queue.append(Message(alert.idempotency_key, body, time.monotonic()))
-        self._ready.set()
-
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        # No redirects: a signed alert must not be sent where the operator did not say.
-        async with httpx.AsyncClient(timeout=self._timeout, follow_redirects=False) as client:
-            while True:
-                await self._ready.wait()
-                while self._queue:
-                    await self._deliver(client, self._queue[0])
-                self._ready.clear()
-
-    async def _deliver(self, client: httpx.AsyncClient, message: Message) -> None:
-        delay = _BACKOFF_FIRST
-        while self._queue and self._queue[0] is message:
-            problem = await self._attempt(client, message)
-            if problem is None:
-                self._attempted("delivered")
-                self._forget(message)
-                return
-            self._attempted("failed")
-            if time.monotonic() - message.queued_at > self._give_up_after:
-                self._attempted("dropped")
-                _log.error("webhook given up", uri=self._url, cause=problem, id=message.id)
-                self._forget(message)
-                return
-            _log.warning("webhook failed", uri=self._url, cause=problem, id=message.id)
-            await asyncio.sleep(delay * (0.5 + self._jitter()))
-            delay = min(delay * 2, _BACKOFF_LIMIT)
-
-    async def _attempt(self, client: httpx.AsyncClient, message: Message) -> str | None:
-        """Return None when the receiver took the message, else why not."""
+    async def send(self, message: Message) -> None:
+        """POST it; any status but 2xx is a failure."""
+        event = wire.cloud_event(message.record, "/deepfake-monitor")
+        body = json.dumps(event, separators=(",", ":"), allow_nan=False)
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/cloudevents+json",
-            "webhook-id": message.id,
+            "webhook-id": message.key,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(message.id, now, message.body.decode()),
+            "webhook-signature": " ".join(s.sign(message.key, now, body) for s in self._signers),
         }
+        named = url = self._url
+        extensions: dict[str, str] = {}
+        for _ in range(MOST_REDIRECTS + 1):
+            response = await posted(self._client, url, body.encode(), headers, extensions)
+            if response.is_success:
+                return
+            target = self._target(named, response)
+            if target is None:
+                raise DeliveryError(f"status {response.status_code}")
+            named = target
+            url, headers["host"], extensions = await self._permitted(target)
+        raise DeliveryError("too many redirects")
+
+    async def run(self) -> None:
+        """Nothing is to be done between messages."""
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._client.aclose()
+
+    def _target(self, base: httpx.URL, response: httpx.Response) -> httpx.URL | None:
+        """Where a followable redirect leads: 307 and 308 only, since others turn POST into GET."""
+        if self._redirects == "refuse" or response.status_code not in (307, 308):
+            return None
         try:
-            # httpx's own limit is per phase; a receiver that trickles must not block for ever.
-            async with asyncio.timeout(self._timeout):
-                response = await client.post(self._url, content=message.body, headers=headers)
-        except TimeoutError:
-            return "timeout"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return type(error).__name__
-        return None if response.is_success else f"status {response.status_code}"
+            target = base.join(response.headers.get("location", ""))
+        except httpx.InvalidURL as error:
+            raise DeliveryError("redirect to no URL") from error
+        if self._url.scheme == "https" and target.scheme != "https":
+            raise DeliveryError("redirect away from HTTPS")
+        if target.scheme not in ("http", "https") or not target.host:
+            raise DeliveryError("redirect to another scheme")
+        return target
 
-    def _forget(self, message: Message) -> None:
-        if self._queue and self._queue[0] is message:
-            self._queue.popleft()
+    async def _permitted(self, target: httpx.URL) -> tuple[httpx.URL, str, dict[str, str]]:
+        """The URL to use, its Host header and TLS name; raises DeliveryError if it is private.
 
-    def _attempted(self, outcome: str) -> None:
-        self._metrics.delivery_attempts.labels(self._name, outcome).inc()
+        The address that was looked at is the one that is used: a second look-up could answer
+        differently.
+        """
+        host, netloc = target.host, target.netloc.decode("ascii").rpartition("@")[2]
+        if self._redirects == "any":
+            return target, netloc, {}
+        port = target.port or (443 if target.scheme == "https" else 80)
+        try:
+            addresses = await self._resolve(host, port)
+        except OSError as error:
+            raise DeliveryError("redirect to an unknown host") from error
+        if not addresses or not all(_public(a) for a in addresses):
+            raise DeliveryError("redirect to a private address")
+        return target.copy_with(host=addresses[0]), netloc, {"sni_hostname": host}
 
-    def _backlog(self) -> float:
-        return time.monotonic() - self._queue[0].queued_at if self._queue else 0.0
+
+def _public(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    ip = mapped or ip
+    return ip.is_global and not ip.is_multicast

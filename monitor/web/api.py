@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from monitor import wire
 from monitor.calls.call import CallRecord
 from monitor.calls.registry import Registry
-from monitor.delivery.recent import RecentAlerts
 from monitor.protocols import Source
+from monitor.store.store import Store
+from monitor.types import Allowance
+from monitor.web import pauses
 from monitor.web.auth import Gatekeeper
 from monitor.web.events import EventStream
 from monitor.web.problems import Problem
@@ -45,27 +47,50 @@ class SourceRequest(BaseModel):
 def router(
     registry: Registry,
     gatekeeper: Gatekeeper,
-    alerts: RecentAlerts,
+    store: Store,
     events: EventStream,
     open_source: Callable[[SourceRequest], Source],
+    allowance: Callable[[str, str], Allowance | None],
 ) -> APIRouter:
-    """Return the routes under /api/v1; `open_source` makes a pull from a request."""
+    """Return the routes under /api/v1.
+
+    `open_source` makes a pull from a request; `allowance` knows why a call's participant may
+    speak with a synthetic voice.
+    """
     routes = APIRouter(prefix="/api/v1")
     read = Depends(gatekeeper.require("read"))
     control = Depends(gatekeeper.require("control"))
+
+    def record(call: CallRecord) -> dict[str, Any]:
+        return _record(call, allowance)
 
     @routes.get("/calls", tags=["calls"], dependencies=[read])
     async def list_calls(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100, active: bool | None = None
     ) -> list[dict[str, Any]]:
-        """Calls in progress, then ended ones, newest first."""
-        wanted = (c for c in registry if active is None or (c.ended is None) == active)
-        return [_record(call) for call, _ in zip(wanted, range(limit), strict=False)]
+        """Calls in progress, then ended ones, newest first; kept ones of earlier runs last."""
+        known = list(registry)
+        wanted = (c for c in known if active is None or (c.ended is None) == active)
+        found = [record(call) for call, _ in zip(wanted, range(limit), strict=False)]
+        if active is not True and len(found) < limit:
+            found += await store.calls.latest(limit - len(found), [call.id for call in known])
+        return found
 
     @routes.get("/calls/{call_id}", tags=["calls"], dependencies=[read])
     async def get_call(call_id: str) -> dict[str, Any]:
-        """One call."""
-        return _record(_find(registry, call_id))
+        """One call, in progress or kept."""
+        call = registry.find(call_id)
+        kept = await store.calls.find(call_id) if call is None else None
+        if call is None and kept is None:
+            raise _no_such_call()
+        return record(call) if call is not None else kept or {}
+
+    @routes.get("/calls/{call_id}/timeline", tags=["calls"], dependencies=[read])
+    async def get_timeline(call_id: str, participant: str | None = None) -> list[dict[str, Any]]:
+        """A call's windows as far as they are kept; a call in progress is seconds behind."""
+        if registry.find(call_id) is None and await store.calls.find(call_id) is None:
+            raise _no_such_call()
+        return await store.calls.timeline(call_id, participant)
 
     @routes.delete("/calls/{call_id}", tags=["calls"], status_code=204, dependencies=[control])
     async def stop_call(call_id: str) -> Response:
@@ -95,12 +120,12 @@ def router(
                 call=call.id,
             )
         response.headers["Location"] = f"/api/v1/sources/{call.id}"
-        return _record(call.record())
+        return record(call.record())
 
     @routes.get("/sources", tags=["sources"], dependencies=[read])
     async def list_sources() -> list[dict[str, Any]]:
         """Streams that are being pulled."""
-        return [_record(c) for c in registry if c.ended is None and c.ingest == "rtsp"]
+        return [record(c) for c in registry if c.ended is None and c.ingest == "rtsp"]
 
     @routes.delete("/sources/{call_id}", tags=["sources"], status_code=204, dependencies=[control])
     async def remove_source(call_id: str) -> Response:
@@ -113,12 +138,15 @@ def router(
     async def list_alerts(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100, call: str | None = None
     ) -> list[dict[str, Any]]:
-        """Alert messages, newest first."""
-        return [wire.alert(alert) for alert in alerts.latest(limit, call)]
+        """Alert messages, newest first; those that the store has taken."""
+        return await store.alerts.latest(limit, call)
 
     @routes.get("/events", tags=["events"], dependencies=[read])
     async def stream(call: str | None = None) -> StreamingResponse:
-        """Live events: `call`, `window`, `verdict`, `alert`, and `missed` for a slow reader."""
+        """Live events: `call`, `window`, `face`, `verdict`, `paused`, `resumed`, `alert`.
+
+        A slow reader is told how many it `missed`.
+        """
         return StreamingResponse(
             events.subscribe(call),
             media_type="text/event-stream",
@@ -131,11 +159,15 @@ def router(
 def _find(registry: Registry, call_id: str) -> CallRecord:
     call = registry.find(call_id)
     if call is None:
-        raise Problem(404, "No such call", "the call was never here or is long over")
+        raise _no_such_call()
     return call
 
 
-def _record(call: CallRecord) -> dict[str, Any]:
+def _no_such_call() -> Problem:
+    return Problem(404, "No such call", "the call was never here or is long over")
+
+
+def _record(call: CallRecord, allowance: Callable[[str, str], Allowance | None]) -> dict[str, Any]:
     started = call.started_at
     return {
         "id": call.id,
@@ -151,6 +183,12 @@ def _record(call: CallRecord) -> dict[str, Any]:
                 "audio": tracks.audio,
                 "video": tracks.video,
                 "verdict": wire.verdict(verdict) if verdict else None,
+                "paused": pauses.record(paused)
+                if (paused := call.paused.get(tracks.participant)) is not None
+                else None,
+                "allowed": wire.allowance(allowed)
+                if (allowed := allowance(call.id, tracks.participant)) is not None
+                else None,
             }
             for tracks, verdict in call.participants
         ],

@@ -42,6 +42,11 @@ class EventStream(NullSink):
         """Tell readers of a verdict."""
         self._publish("verdict", call, wire.verdict(verdict))
 
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Tell readers that a participant is not monitored, or is again."""
+        state = {"participant": participant, "time": round(time, 3)}
+        self._publish("paused" if reason else "resumed", call, state | {"reason": reason})
+
     def alert(self, alert: Alert) -> None:
         """Tell readers of an alert."""
         self._publish("alert", alert.call, wire.alert(alert))

@@ -1,5 +1,6 @@
 """Whether the process lives, whether it can take work, and its metrics."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,9 +12,17 @@ from monitor.web.auth import Gatekeeper
 
 
 def router(
-    registry: Registry, gatekeeper: Gatekeeper, metrics: Metrics, models: dict[str, str]
+    registry: Registry,
+    gatekeeper: Gatekeeper,
+    metrics: Metrics,
+    models: dict[str, str],
+    degraded: Callable[[], str | None],
 ) -> APIRouter:
-    """Return the operational routes; `models` maps detectors to model versions."""
+    """Return the operational routes.
+
+    `models` maps detectors to model versions; `degraded` says in a word why the store takes
+    nothing, if it does not.
+    """
     routes = APIRouter(tags=["operations"])
 
     @routes.get("/healthz")
@@ -23,11 +32,20 @@ def router(
 
     @routes.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:
-        """Models are loaded and a call slot is free; 503 while every slot is in use."""
+        """Models are loaded and a call slot is free; 503 while every slot is in use.
+
+        A store that takes nothing is reported and no reason to refuse calls: they are judged.
+        """
         free = registry.limit - registry.active
         response.status_code = 200 if free > 0 else 503
-        status = "ready" if free > 0 else "full"
-        return {"status": status, "free_slots": max(0, free), "models": models}
+        reason = degraded()
+        ready = "ready" if reason is None else "degraded"
+        return {
+            "status": ready if free > 0 else "full",
+            "free_slots": max(0, free),
+            "store": "ok" if reason is None else f"degraded: {reason}",
+            "models": models,
+        }
 
     @routes.get("/metrics", dependencies=[Depends(gatekeeper.require("metrics"))])
     async def expose(request: Request) -> Response:

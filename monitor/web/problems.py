@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from monitor.calls.registry import CapacityError
 from monitor.ingest.whip import OfferError
+from monitor.messages import StoreError
 
 
 class Problem(Exception):
@@ -54,6 +55,9 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, CapacityError):
         wait = {"Retry-After": str(error.retry_after)}
         return Problem(503, "No free call slot", str(error), wait).response()
+    if isinstance(error, StoreError):
+        detail = f"the store does not answer: {error.reason}"
+        return Problem(503, "Store degraded", detail, {"Retry-After": "5"}).response()
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
@@ -66,5 +70,12 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Answer these errors with problem documents."""
-    for kind in (Problem, OfferError, CapacityError, RequestValidationError, HTTPException):
+    for kind in (
+        Problem,
+        OfferError,
+        CapacityError,
+        StoreError,
+        RequestValidationError,
+        HTTPException,
+    ):
         app.add_exception_handler(kind, _problem)

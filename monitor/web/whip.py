@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from monitor.calls.call import Call
+from monitor.calls.pause import PauseReason
 from monitor.calls.registry import CapacityError, Registry
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
@@ -45,8 +46,16 @@ def router(
         return Response(status_code=204, headers={"Accept-Post": "application/sdp"})
 
     @routes.post("/whip", status_code=201, dependencies=[publish])
-    async def post(request: Request, participant: Name = "remote", call: Name = "") -> Response:
-        """Take an SDP offer; the answer's Location is the session."""
+    async def post(
+        request: Request,
+        participant: Name = "remote",
+        call: Name = "",
+        paused: PauseReason | None = None,
+    ) -> Response:
+        """Take an SDP offer; the answer's Location is the session.
+
+        With `paused` nothing is monitored before the participant is resumed.
+        """
         _content_type(request, "application/sdp")
         registry.admit("whip")
         offer = read_offer((await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n"))
@@ -62,6 +71,8 @@ def router(
             # The last slot went while the answer was made.
             await source.discard()
             raise
+        if paused is not None:
+            started.pause(participant or "remote", paused)
         session = Session(source, started, f'"{secrets.token_hex(8)}"')
         sessions[started.id] = session
         return Response(

@@ -34,16 +34,18 @@ class Service:
         self.http = httpx.Client()
 
     def start(self) -> Self:
+        before = len(self._heard())
         self.process.start()
-        self.process.wait_ready(
-            lambda: re.search(r"^listening on (\S+)$", self.process.said(), re.M)
-        )
-        match = re.search(r"^listening on (\S+)$", self.process.said(), re.M)
-        assert match is not None
-        self.url = match[1].rstrip("/")
+        self.process.wait_ready(lambda: len(self._heard()) > before)
+        self.url = self._heard()[-1].rstrip("/")
+        self.http.close()
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self.http = httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
         return self
+
+    def _heard(self) -> list[str]:
+        """Where it said that it listens, in this run and those before."""
+        return re.findall(r"^listening on (\S+)$", self.process.said(), re.M)
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """Log records with this message."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -73,6 +74,30 @@ def test_a_session_from_offer_to_delete(service: Service, page: Page, codec: str
     assert service.http.delete(location).status_code == 200
     assert service.http.delete(location).status_code == 404
     assert service.call(call)["ended"] == "ended"
+
+
+def test_monitoring_may_wait_for_consent(service: Service, page: Page) -> None:
+    sdp = offer(page, "video/VP8")
+    answer = service.http.post("/whip", content=sdp, params={"paused": "consent"}, headers=SDP)
+    assert answer.status_code == 201, answer.text
+    page.evaluate(ANSWER, answer.text)
+    location = answer.headers["location"]
+    call = location.rsplit("/", 1)[1]
+
+    def seconds() -> dict[str, Any]:
+        found: dict[str, Any] = service.verdict(call).get("seconds", {})
+        return found
+
+    wait_until(lambda: seconds().get("lost_by_reason", {}).get("paused", 0) >= 3, 20, "the pause")
+    assert seconds()["scored"] == seconds()["abstained"] == 0
+    assert service.call(call)["participants"][0]["paused"]["reason"] == "consent"
+    at = f"/api/v1/calls/{call}/participants/remote/resume"
+    assert service.http.post(at).status_code == 200
+    spent = service.wait_verdict(call, scored=2, timeout=20)["seconds"]
+    assert spent["lost"] - spent["lost_by_reason"]["paused"] < 1
+    assert service.http.delete(location).status_code == 200
+    wrong = service.http.post("/whip", content=sdp, params={"paused": "whim"}, headers=SDP)
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "paused")
 
 
 def test_trickled_candidates_connect(service: Service, page: Page) -> None:

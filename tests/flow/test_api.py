@@ -1,6 +1,8 @@
 """The HTTP interface: who may do what, and what errors look like."""
 
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,13 +11,13 @@ from monitor.app import Service
 from monitor.settings import load
 from monitor.web.auth import digest
 
-SCOPES = ("publish", "read", "control", "metrics")
+SCOPES = ("publish", "read", "review", "control", "metrics")
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     tokens = [{"name": s, "sha256": digest(f"{s}-token"), "scopes": [s]} for s in SCOPES]
-    service = Service(load(None, server={"tokens": tokens}))
+    service = Service(load(None, state_dir=tmp_path, server={"tokens": tokens}))
     transport = httpx.ASGITransport(service.app)
     async with (
         service.app.router.lifespan_context(service.app),
@@ -31,13 +33,31 @@ def bearer(scope: str) -> dict[str, str]:
 ROUTES = [
     ("GET", "/api/v1/calls", "read", 200),
     ("GET", "/api/v1/calls/none", "read", 404),
+    ("GET", "/api/v1/calls/none/timeline", "read", 404),
+    ("PUT", "/api/v1/calls/none/hold", "review", 422),
+    ("DELETE", "/api/v1/calls/none/hold", "review", 404),
     ("GET", "/api/v1/alerts", "read", 200),
+    ("PUT", "/api/v1/alerts/none/hold", "review", 422),
+    ("DELETE", "/api/v1/alerts/none/hold", "review", 404),
+    ("GET", "/api/v1/reviews", "read", 200),
+    ("POST", "/api/v1/reviews", "review", 422),
+    ("GET", "/api/v1/reviews/export", "read", 200),
+    ("GET", "/api/v1/holds", "read", 200),
+    ("GET", "/api/v1/audit", "control", 200),
+    ("GET", "/api/v1/deliveries", "read", 200),
+    ("POST", "/api/v1/deliveries/7/retry", "control", 404),
+    ("GET", "/api/v1/allowances", "read", 200),
     ("GET", "/api/v1/sources", "read", 200),
     ("GET", "/api/v1/shadow", "read", 200),
     ("GET", "/api/v1/drift", "read", 200),
     ("DELETE", "/api/v1/calls/none", "control", 404),
     ("DELETE", "/api/v1/sources/none", "control", 404),
     ("POST", "/api/v1/sources", "control", 422),
+    ("POST", "/api/v1/calls/none/participants/none/pause", "control", 422),
+    ("POST", "/api/v1/calls/none/participants/none/resume", "control", 404),
+    ("GET", "/api/v1/evidence", "read", 200),
+    ("GET", "/api/v1/evidence/none", "read", 422),
+    ("GET", "/api/v1/alerts/none/evidence", "read", 200),
     ("POST", "/whip", "publish", 415),
     ("PATCH", "/whip/none", "publish", 404),
     ("DELETE", "/whip/none", "publish", 404),
@@ -67,8 +87,8 @@ async def test_every_route_but_health_and_page_is_in_the_table_above(
     client: httpx.AsyncClient,
 ) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    tried = {p.replace("/none", "/*") for _, p, _, _ in ROUTES}
-    known = {p.partition("{")[0] + ("*" if "{" in p else "") for p in paths}
+    tried = {re.sub("/(none|7)", "/*", p) for _, p, _, _ in ROUTES}
+    known = {re.sub(r"\{\w+\}", "*", p) for p in paths}
     # The stream never ends, so it is tried end to end.
     assert known - tried == {"/healthz", "/readyz", "/api/v1/events"}
 
@@ -78,6 +98,7 @@ async def test_health_needs_no_token(client: httpx.AsyncClient) -> None:
     ready = await client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["models"]["voice"]
+    assert ready.json()["store"] == "ok"
 
 
 async def test_an_invalid_field_is_named(client: httpx.AsyncClient) -> None:

@@ -205,7 +205,9 @@ async def test_the_service_replays_it_and_counts_no_call(
     tmp_path: Path, files: Mapping[Kind, Path]
 ) -> None:
     models = write_models(tmp_path / "models")
-    settings = load(None, models_dir=models, canary={"fake": files[Kind.FAKE]})
+    settings = load(
+        None, state_dir=tmp_path / "var", models_dir=models, canary={"fake": files[Kind.FAKE]}
+    )
     service = Service(settings)
     value = service.metrics.registry.get_sample_value
     async with (
@@ -228,7 +230,9 @@ async def test_the_service_replays_it_and_counts_no_call(
 async def test_stopping_does_not_wait_for_a_replay(tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", 300, LOUD)
     models = write_models(tmp_path / "models")
-    service = Service(load(None, models_dir=models, canary={"fake": long}))
+    service = Service(
+        load(None, state_dir=tmp_path / "var", models_dir=models, canary={"fake": long})
+    )
     async with asyncio.timeout(10):
         async with service.app.router.lifespan_context(service.app):
             await asyncio.sleep(0.3)
@@ -238,6 +242,11 @@ async def test_stopping_does_not_wait_for_a_replay(tmp_path: Path) -> None:
 
 def test_a_missing_recording_is_named_at_the_start(tmp_path: Path) -> None:
     models = write_models(tmp_path / "models")
-    settings = load(None, models_dir=models, canary={"genuine": tmp_path / "gone.wav"})
+    settings = load(
+        None,
+        state_dir=tmp_path / "var",
+        models_dir=models,
+        canary={"genuine": tmp_path / "gone.wav"},
+    )
     with pytest.raises(SettingsError, match=r"canary\.genuine: .*gone\.wav: no such file"):
         Service(settings)

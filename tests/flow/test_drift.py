@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.app import watches
 from monitor.calls.call import Call
 from monitor.calls.stages import Judges
 from monitor.decision.certificate import POOLED
@@ -15,6 +14,7 @@ from monitor.decision.drift import Histogram
 from monitor.delivery.drift import FEWEST_CALLS, RECENT, Drift
 from monitor.delivery.fanout import Fanout
 from monitor.detectors.face import FaceDetector
+from monitor.judges import watches
 from monitor.metrics import Metrics
 from monitor.types import (
     Abstention,

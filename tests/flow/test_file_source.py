@@ -6,6 +6,7 @@ import pytest
 
 from monitor.channel import ChannelClosedError
 from monitor.ingest.file import FileSource
+from monitor.packet import PacketTarget
 from monitor.protocols import Media, SourceError
 from monitor.types import AudioFrame, Gap, LostReason, Tracks, VideoFrame
 from tests.flow.conftest import write_media
@@ -13,6 +14,8 @@ from tests.flow.conftest import write_media
 
 class Collector:
     """An intake that keeps everything."""
+
+    encoded: PacketTarget | None = None
 
     def __init__(self, limit: int = 10_000) -> None:
         self.media: list[Media] = []

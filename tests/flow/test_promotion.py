@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.app import load_judges
 from monitor.cli import cli
 from monitor.inference.catalogue import Catalogue, CatalogueError
+from monitor.judges import load_judges
 from monitor.promotion import PromotionError, promote
 from monitor.types import AlertType
 from tests.models import CERTIFIED, UNCERTIFIED, write_models

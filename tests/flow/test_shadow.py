@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from monitor.app import Service, build_stages, load_judges
+from monitor.app import Service
 from monitor.calls.call import Call
 from monitor.calls.stages import Judges
 from monitor.decision.certificate import POOLED
@@ -16,6 +16,7 @@ from monitor.decision.policy import Policy
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.shadow import REMEMBERED, Disagreements, differ
 from monitor.detectors.face import FaceDetector
+from monitor.judges import build_stages, load_judges
 from monitor.metrics import Metrics
 from monitor.settings import load
 from monitor.types import (
@@ -204,7 +205,9 @@ async def test_it_is_served(client: httpx.AsyncClient) -> None:
 async def test_without_a_challenger_the_service_says_so(tmp_path: Path) -> None:
     tokens = [{"name": "t", "sha256": digest("secret"), "scopes": ["read"]}]
     models = write_models(tmp_path / "models")
-    service = Service(load(None, models_dir=models, server={"tokens": tokens}))
+    service = Service(
+        load(None, state_dir=tmp_path / "var", models_dir=models, server={"tokens": tokens})
+    )
     async with (
         service.app.router.lifespan_context(service.app),
         httpx.AsyncClient(

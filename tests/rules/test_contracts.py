@@ -10,12 +10,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 BREAKS = {
-    "layers": ("types.py", "import monitor.clock"),
+    "layers": ("types/media.py", "import monitor.clock"),
     "training": ("training/breaks.py", "import monitor.calls.call"),
     "settings": ("calls/breaks.py", "import monitor.settings"),
     "adapters": ("calls/breaks.py", "import monitor.ingest.rtsp"),
     "media": ("calls/breaks.py", "import av"),
     "onnxruntime": ("detectors/breaks.py", "import onnxruntime"),
+    "database": ("delivery/breaks.py", "import sqlalchemy"),
+    "evidence": ("evidence/breaks.py", "import socket"),
     "torch": ("inference/breaks.py", "import torch"),
     "pure": ("decision/breaks.py", "import asyncio"),
 }

@@ -18,6 +18,7 @@ def test_the_wheel_carries_models_and_page(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     models = {f"monitor/{p.relative_to(ROOT)}" for p in (ROOT / "models").rglob("*") if p.is_file()}
     pages = {str(p.relative_to(ROOT)) for p in (ROOT / "monitor" / "web" / "console").iterdir()}
-    assert models | pages <= names
+    migrations = (ROOT / "monitor" / "store" / "migrations").rglob("*.py")
+    assert models | pages | {str(p.relative_to(ROOT)) for p in migrations} <= names
     assert not any(name.startswith("tests") for name in names)
     assert any(name.endswith("LICENSE") for name in names)

@@ -40,6 +40,22 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("[rtsp]\ntransport = 'carrier-pigeon'\n", "rtsp.transport"),
         ("[limits]\ncalls = 0\n", "limits.calls"),
         ("not toml", "monitor.toml"),
+        (f'[[webhooks]]\nurl = "http:///x"\nsecret = "{SECRET}"\n', "webhooks.0.url"),
+        ("[[alertmanagers]]\nurl = 'am:9093'\n", "alertmanagers.0.url"),
+        ("[[siem]]\nurl = 'tcp://log'\n", "siem.0"),
+        ("[[siem]]\nformat = 'cef'\nurl = 'https://log/'\n", "siem.0"),
+        ("[[siem]]\nname = 'Se cret'\nurl = 'tcp://log:1'\n", "siem.0.name"),
+        ("[advice]\nreview = 'hang_up'\n", "advice.review"),
+        ("[[allowed]]\nname = 'x'\nreason = 'y'\nparticipant = 'z'\n", "allowed.0.until"),
+        (
+            "[[allowed]]\nname = 'x'\nreason = 'y'\nuntil = 2099-01-01T00:00:00Z\n",
+            "allowed.0",
+        ),
+        (
+            "[[allowed]]\nname = 'x'\nreason = 'y'\nlabel = 'z'\nuntil = 2099-01-01T00:00:00\n",
+            "allowed.0.until",
+        ),
+        ("[store.retention]\ncalls = -1\n", "store.retention.calls"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -57,6 +73,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     text = f'[[webhooks]]\nurl = "https://x"\nsecret = "{SECRET}"\n'
     text += '[[sources]]\nuri = "rtsp://bob:hunter2@camera/"\n'
+    shown = repr(load(write(tmp_path, text)))
+    assert SECRET not in shown
+    assert "hunter2" not in shown
+
+
+def test_two_destinations_need_two_names(tmp_path: Path) -> None:
+    hook = f'[[webhooks]]\nurl = "https://x"\nsecret = "{SECRET}"\n'
+    with pytest.raises(SettingsError, match="two destinations have the name 'webhook'"):
+        load(write(tmp_path, hook + hook))
+    other = '[[siem]]\nname = "webhook"\nurl = "tcp://log:514"\n'
+    with pytest.raises(SettingsError, match="two destinations"):
+        load(write(tmp_path, hook + other))
+
+
+def test_secrets_of_destinations_and_the_database_do_not_show(tmp_path: Path) -> None:
+    text = (
+        f'[[webhooks]]\nurl = "https://x"\nsecret = "{SECRET}"\nprevious_secrets = ["{SECRET}"]\n'
+    )
+    text += '[[notify]]\nurl = "slack://hunter2/x/y"\n'
+    text += '[store]\nurl = "postgresql://bob:hunter2@db/monitor"\n'
     shown = repr(load(write(tmp_path, text)))
     assert SECRET not in shown
     assert "hunter2" not in shown

@@ -140,6 +140,7 @@ function show(event, data) {
   } else if (event === "alert") {
     if ($("alerts").querySelector(".hint")) $("alerts").replaceChildren();
     const item = addLine($("alerts"), `${data.tier} ${data.action}: ${data.type}, from ${data.span.start.toFixed(0)} s` +
+      (data.allowed ? ` (synthetic speech allowed: ${data.allowed.name})` : ` (advice: ${data.advice.replace("_", " ")})`) +
       (data.certified ? "" : " (false-alarm rate of this tier not certified)"), 20);
     item.classList.toggle("raised", data.action === "raised");
   } else if (event === "call" && data.state === "ended") {

@@ -1,0 +1,174 @@
+"""Settings → the store, the outbox, and the workers between them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor import log
+from monitor.calls.call import CallRecord
+from monitor.decision.advice import Advisor, Exemption, Pattern, Rule, Subject
+from monitor.delivery.courier import Courier
+from monitor.delivery.outbox import Outbox
+from monitor.destinations import build_destinations
+from monitor.messages import StoreError
+from monitor.metrics import Metrics
+from monitor.settings import Settings, SettingsError
+from monitor.settings.decision import Match
+from monitor.settings.store import DAY
+from monitor.store.recorder import Recorder
+from monitor.store.retention import Terms
+from monitor.store.store import Store
+from monitor.types import AlarmState, Alert, Allowance, Guidance
+
+_log = log.get(__name__)
+DRAIN_SECONDS = 5.0
+"""How long a stopping service waits for the last commits."""
+
+
+class Alerting:
+    """From the moment an alarm state changes to the moment somebody else knows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        find: Callable[[str], CallRecord | None],
+        raised: Callable[[Alert], None],
+    ) -> None:
+        """`find` knows the calls; `raised` hears alerts once they are committed.
+
+        Raises SettingsError for what cannot be used.
+        """
+        self._find = find
+        self.advisor = build_advisor(settings)
+        self._destinations = build_destinations(settings, self._in_progress)
+        self.store = build_store(settings, metrics)
+        self.recorder = Recorder(
+            self.store.calls,
+            metrics,
+            lambda call: self._subject(call, "").label,
+            self.allowance,
+            settings.store.timelines,
+        )
+        self._couriers = [
+            Courier(terms, destination, self.store.deliveries, metrics)
+            for terms, destination in self._destinations
+        ]
+        self.outbox = Outbox(self.store.alerts, self._couriers, self._guide, raised, metrics)
+
+    def allowance(self, call: str, participant: str) -> Allowance | None:
+        """Why a participant may speak with a synthetic voice; None if it may not."""
+        return self.advisor.allowance(self._subject(call, participant))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Commit, deliver, record and delete; raises SettingsError if the store cannot open."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.store.close)
+            for _, destination in self._destinations:
+                stack.push_async_callback(destination.close)
+            await self._open()
+            stack.push_async_callback(_end, [_begin(work) for work in self._work()])
+            stack.push_async_callback(self._drain)
+            yield
+
+    def _work(self) -> list[Coroutine[Any, Any, None]]:
+        work = [self.outbox.run(), self.recorder.run(), self.store.retention.run()]
+        work += [self.store.watch(), *(courier.run() for courier in self._couriers)]
+        return work + [destination.run() for _, destination in self._destinations]
+
+    async def _open(self) -> None:
+        try:
+            await self.store.open()
+            interrupted = await self.store.calls.interrupt()
+            abandoned = await self.store.deliveries.abandon([c.name for c in self._couriers])
+        except StoreError as error:
+            raise SettingsError(f"store: {error}") from error
+        if interrupted:
+            _log.warning("calls were interrupted", count=interrupted)
+        if abandoned:
+            _log.warning("deliveries to removed destinations given up", count=abandoned)
+
+    async def _drain(self) -> None:
+        if not await self.outbox.drain(DRAIN_SECONDS):
+            _log.error("alerts lost", detail="the store took none before the service stopped")
+        await self.recorder.flush()
+
+    def _guide(self, alert: Alert) -> Guidance:
+        return self.advisor.guide(alert, self._subject(alert.call, alert.participant))
+
+    def _subject(self, call: str, participant: str) -> Subject:
+        found = self._find(call)
+        label, ingest = (found.label, found.ingest) if found is not None else ("", "")
+        return Subject(label, ingest, participant)
+
+    def _in_progress(self, call: str) -> bool:
+        found = self._find(call)
+        return found is not None and found.ended is None
+
+
+def build_store(settings: Settings, metrics: Metrics) -> Store:
+    """Name the database; raises SettingsError if it cannot be one."""
+    chosen, kept = settings.store, settings.store.retention
+    try:
+        if chosen.url is None:
+            settings.state_dir.mkdir(parents=True, exist_ok=True)
+        return Store(
+            chosen.url.get_secret_value()
+            if chosen.url is not None
+            else f"sqlite:///{settings.state_dir / 'monitor.db'}",
+            metrics,
+            instance=chosen.instance,
+            busy_timeout=chosen.busy_timeout,
+            terms=Terms(
+                kept.timelines * DAY, kept.calls * DAY, kept.deliveries * DAY, kept.audit * DAY
+            ),
+            every=kept.every,
+        )
+    except StoreError as error:
+        raise SettingsError(f"store: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"state_dir: {settings.state_dir}: {error.strerror}") from error
+
+
+def build_advisor(settings: Settings) -> Advisor:
+    """Make the policy for advice and for allowed synthetic speech."""
+    chosen = settings.advice
+    rules = [(_pattern(rule), rule.review, rule.alert) for rule in chosen.rules]
+    rules.append((Pattern(), chosen.review, chosen.alert))
+    exemptions = [Exemption(_pattern(a), a.name, a.reason, a.until) for a in settings.allowed]
+    now = datetime.now(UTC)
+    for exemption in exemptions:
+        if exemption.until <= now:
+            _log.warning("allowance is over", name=exemption.name, until=str(exemption.until))
+    return Advisor(
+        [
+            Rule(pattern, {AlarmState.REVIEW: review, AlarmState.ALERT: alert})
+            for pattern, review, alert in rules
+        ],
+        exemptions,
+        lambda: datetime.now(UTC),
+    )
+
+
+def _pattern(match: Match) -> Pattern:
+    return Pattern(match.label, match.ingest, match.participant)
+
+
+def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("worker failed", worker=task.get_name(), exc_info=error)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

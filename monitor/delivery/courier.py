@@ -1,0 +1,193 @@
+"""Brings one destination its messages: in order for each call, again until taken or too old."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from monitor import log
+from monitor.messages import DeliveryError, Due, Message, StoreError
+from monitor.metrics import Metrics
+from monitor.types import Alert
+
+_log = log.get(__name__)
+
+AT_ONCE = 8
+"""Calls whose messages are under way to one destination at the same time."""
+BACKOFF_FIRST = 0.5
+BACKOFF_LIMIT = 300.0
+_LOOK = 30.0
+"""Seconds after which the queue is looked at without being woken."""
+_STORE_RETRY = 1.0
+
+
+class Destination(Protocol):
+    """Something that takes messages."""
+
+    async def send(self, message: Message) -> None:
+        """Return once the other side has taken it; raises DeliveryError."""
+
+    async def run(self) -> None:
+        """Do what is to be done between messages, if anything, until cancelled."""
+
+    async def close(self) -> None:
+        """Let the connections go."""
+
+
+class Queue(Protocol):
+    """The rows that are to be sent; every method raises StoreError."""
+
+    async def due(self, destination: str, busy: Collection[str], limit: int) -> Due:
+        """What is to be sent now."""
+
+    async def delivered(self, number: int) -> None:
+        """It was taken."""
+
+    async def failed(self, number: int, error: str, delay: float) -> None:
+        """It is to be tried again in `delay` seconds."""
+
+    async def dead(self, number: int, error: str) -> None:
+        """It was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Which messages a destination gets, and for how long they are tried."""
+
+    name: str
+    """Metric label."""
+    tiers: frozenset[str]
+    allowed: bool
+    """Whether it wants alerts about allowed synthetic speech."""
+    timeout: float
+    """Seconds one attempt may take."""
+    give_up_after: float
+    """Seconds of running time."""
+
+
+class Courier:
+    """One destination's worker."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        destination: Destination,
+        queue: Queue,
+        metrics: Metrics,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`jitter` gives numbers from 0 to 1."""
+        self.name = terms.name
+        self._terms = terms
+        self._destination = destination
+        self._queue = queue
+        self._metrics = metrics
+        self._jitter = jitter
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._oldest: tuple[float, float] = (0.0, 0.0)
+        metrics.delivery_backlog.labels(self.name).set_function(self._backlog)
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether this destination is to get the alert."""
+        allowed = alert.guidance is not None and alert.guidance.allowance is not None
+        return alert.tier in self._terms.tiers and (self._terms.allowed or not allowed)
+
+    def wake(self) -> None:
+        """Look for new messages now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        try:
+            while True:
+                self._woken.clear()
+                wait = await self._begin()
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._woken.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _begin(self) -> float:
+        """Start what is due; return how long there is nothing more to do."""
+        free = AT_ONCE - len(self._busy)
+        if not free:
+            return _LOOK
+        try:
+            due = await self._queue.due(self.name, list(self._busy), free)
+        except StoreError as error:
+            _log.warning("outbox not readable", sink=self.name, cause=error.reason)
+            return _STORE_RETRY
+        self._oldest = (due.oldest, time.monotonic())
+        self._metrics.delivery_dead.labels(self.name).set(due.dead)
+        for message in due.messages:
+            task = asyncio.create_task(self._deliver(message))
+            self._busy[message.call] = task
+            task.add_done_callback(partial(self._done, message.call))
+        return min(_LOOK, due.wait) if due.wait is not None else _LOOK
+
+    def _done(self, call: str, task: asyncio.Task[None]) -> None:
+        self._busy.pop(call, None)
+        self._woken.set()
+
+    async def _deliver(self, message: Message) -> None:
+        problem = await self._attempt(message)
+        number = message.number
+        if problem is None:
+            self._count("delivered")
+            await self._note(lambda: self._queue.delivered(number))
+            return
+        self._count("failed")
+        if message.age > self._terms.give_up_after:
+            self._count("dropped")
+            _log.error("delivery given up", sink=self.name, key=message.key, cause=problem)
+            await self._note(lambda: self._queue.dead(number, problem))
+            return
+        delay = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2.0 ** min(message.attempts, 30))
+        # Never past the end: the last attempt comes when the time is up, not minutes later.
+        left = max(BACKOFF_FIRST, self._terms.give_up_after - message.age)
+        delay = min(delay * (0.5 + self._jitter()), left)
+        _log.warning("delivery failed", sink=self.name, key=message.key, cause=problem)
+        await self._note(lambda: self._queue.failed(number, problem, delay))
+
+    async def _attempt(self, message: Message) -> str | None:
+        """Return None when the destination took the message, else why not."""
+        try:
+            async with asyncio.timeout(self._terms.timeout):
+                await self._destination.send(message)
+        except TimeoutError:
+            return "timeout"
+        except DeliveryError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001
+            # Its text might hold a credential; a destination's fault must not stop the courier.
+            return type(error).__name__
+        return None
+
+    async def _note(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write what became of a message; until that is done its call stays busy.
+
+        Otherwise a message that was taken would be sent again while the database is locked.
+        """
+        while True:
+            try:
+                await write()
+            except StoreError:
+                await asyncio.sleep(_STORE_RETRY)
+            else:
+                return
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.delivery_attempts.labels(self.name, outcome).inc()
+
+    def _backlog(self) -> float:
+        age, seen = self._oldest
+        return age + time.monotonic() - seen if age else 0.0

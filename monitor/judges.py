@@ -1,0 +1,108 @@
+"""Settings → detectors, their policies, and what watches both for drift."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from monitor import log
+from monitor.analysis.cascade import Cascade
+from monitor.analysis.speech import SpeechGate
+from monitor.calls.stages import Judges, Stages
+from monitor.decision import policy
+from monitor.decision.alarm import AlarmTiming
+from monitor.decision.drift import DriftWindow
+from monitor.decision.exchangeability import ExchangeabilityTest
+from monitor.decision.participant import SINGLE
+from monitor.delivery.drift import Watch
+from monitor.detectors.face import FaceDetector
+from monitor.detectors.voice import VoiceDetector
+from monitor.inference.catalogue import Catalogue, CatalogueError, Model, default_folder
+from monitor.inference.executor import Executor
+from monitor.metrics import Metrics
+from monitor.settings import Settings
+from monitor.types import AlertType
+
+_log = log.get(__name__)
+RECENT_WINDOWS = 20_000
+"""Scored windows that count as now for drift: some five hours of speech."""
+
+
+def load_judges(folder: Path, others: Judges | None = None) -> Judges:
+    """Load and check the models of a folder; raises CatalogueError naming what is wrong.
+
+    Detectors that `others` loaded from the same model file are shared.
+    """
+    catalogue = Catalogue(folder)
+    model = catalogue.verified("voice")
+    if model.decision is None:
+        raise CatalogueError(f"{catalogue.folder}: model 'voice' has no decision file")
+    policies = {AlertType.VOICE: load_policy(model.decision, model)}
+    same = others is not None and others.voice.model == model.version
+    voice = others.voice if others is not None and same else VoiceDetector(model)
+    return Judges(voice, FaceDetector(), policies)
+
+
+def load_policy(path: Path, model: Model) -> policy.Policy:
+    """Read a policy made for a model; raises CatalogueError naming what is wrong."""
+    try:
+        found = policy.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path}: {error.strerror}") from error
+    except policy.PolicyError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    if found.certificate.model != model.version:
+        raise CatalogueError(
+            f"{path}: made for model {found.certificate.model}, but {model.path} is {model.version}"
+        )
+    return found
+
+
+def build_stages(settings: Settings, metrics: Metrics) -> Stages:
+    """Load and check every model; raises CatalogueError naming the file that is wrong."""
+    judges = load_judges(settings.models_dir or default_folder())
+    other = settings.challenger_dir
+    challenger = load_judges(other, judges) if other is not None else None
+    for type_, used in judges.policies.items():
+        detector = judges.voice if type_ is AlertType.VOICE else judges.face
+        metrics.model.labels(detector.name, detector.model, used.identity).set(1)
+        for tier in used.certificate.tiers.values():
+            metrics.certificate.labels(type_, tier.name, used.identity).set(tier.certified)
+            metrics.certificate_bound.labels(type_, tier.name).set(tier.bound_per_hour)
+            metrics.certificate_hours.labels(type_, tier.name).set(tier.hours)
+            if not tier.certified:
+                _log.info(
+                    "tier is not certified",
+                    type=type_,
+                    tier=tier.name,
+                    budget_per_hour=tier.budget_per_hour,
+                    shown_at_most_per_hour=round(tier.bound_per_hour, 3),
+                    test_hours=tier.hours,
+                )
+    if AlertType.FACE not in judges.policies:
+        metrics.model.labels(judges.face.name, judges.face.model, "none").set(1)
+    timing = AlarmTiming(
+        warm_up=settings.alarm.warm_up,
+        clear_after=settings.alarm.clear_after,
+        cool_down=settings.alarm.cool_down,
+    )
+    return Stages(
+        gate=SpeechGate(),
+        cascade=Cascade(),
+        judges=judges,
+        challenger=challenger,
+        executor=Executor(settings.limits.inference_threads, metrics.stage),
+        timing=timing,
+        wall=lambda: datetime.now(UTC),
+    )
+
+
+def watches(judges: Judges) -> dict[AlertType, Watch]:
+    """Make what holds recent windows and calls against each policy's reference."""
+    detectors = {type_: detector for detector, type_ in SINGLE.items()}
+    return {
+        type_: Watch(
+            detector=detectors.get(type_),
+            histograms=DriftWindow(used.reference, RECENT_WINDOWS),
+            test=ExchangeabilityTest(min(len(m) for m in used.certificate.maxima.values())),
+        )
+        for type_, used in judges.policies.items()
+    }

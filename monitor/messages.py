@@ -1,0 +1,60 @@
+"""What passes between the outbox, the store and the destinations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class DeliveryState(StrEnum):
+    """How far a message to one destination has come."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up; kept so that somebody can send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One alert message on its way to one destination."""
+
+    number: int
+    """Grows with the order of acceptance."""
+    destination: str
+    key: str
+    """The alert message's idempotency key."""
+    call: str
+    attempts: int
+    """How often it was tried before."""
+    age: float
+    """Seconds of the service's running time since it was accepted."""
+    record: Mapping[str, Any]
+    """The alert as `wire.alert` writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What one destination has to send now."""
+
+    messages: tuple[Message, ...]
+    """At most one for each call: the oldest that is not delivered."""
+    wait: float | None
+    """Seconds until the next becomes due; None when nothing else waits."""
+    oldest: float
+    """Age in seconds of the oldest undelivered message; 0 without any."""
+    dead: int
+    """Messages that were given up."""
+
+
+class StoreError(Exception):
+    """The database did not take or give what was asked for; nothing of it was kept."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        """One word for metrics: locked, full, unreachable, closed or other."""
+
+
+class DeliveryError(Exception):
+    """A destination did not take a message; the text never holds a credential."""

@@ -1,0 +1,100 @@
+"""Where alerts go."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from monitor.settings.section import Section
+
+TierName = Literal["review", "alert"]
+_NAME = "^[a-z0-9_-]{1,40}$"
+
+
+class Destination(Section):
+    """What all destinations have in common."""
+
+    name: str = Field(pattern=_NAME)
+    """Metric label and the name under which deliveries are kept."""
+    tiers: tuple[TierName, ...] = ("review", "alert")
+    allowed: bool = True
+    """Whether alerts about allowed synthetic speech are sent, marked as such."""
+    timeout: float = Field(5.0, gt=0)
+    """Seconds one attempt may take."""
+    give_up_after: float = Field(86_400.0, gt=0)
+    """Seconds of the service's running time after which a message becomes a dead letter."""
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's, for HTTPS and TLS."""
+
+
+class HttpDestination(Destination):
+    """One that is reached by HTTP."""
+
+    url: str
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        return _url(value, ("http", "https"))
+
+
+class Webhook(HttpDestination):
+    """A signed CloudEvent for each alert message."""
+
+    name: str = Field("webhook", pattern=_NAME)
+    secret: SecretStr
+    """Standard Webhooks signing secret, `whsec_` and base64."""
+    previous_secrets: tuple[SecretStr, ...] = ()
+    """Secrets that are being replaced: messages carry a signature by each."""
+    redirects: Literal["refuse", "public", "any"] = "refuse"
+    """Which redirects (307 and 308) are followed: none, those to public addresses, all."""
+
+
+class Alertmanager(HttpDestination):
+    """Prometheus Alertmanager, version 2 of its interface."""
+
+    name: str = Field("alertmanager", pattern=_NAME)
+    allowed: bool = False
+    refresh: float = Field(60.0, gt=0)
+    """Seconds after which a raised alert is sent again; it ends after three without one."""
+    linger: float = Field(300.0, ge=0)
+    """Seconds that an alert stays active after its call ended."""
+    labels: dict[str, str] = {}
+    """Labels that every alert gets, for routing."""
+
+
+class Notify(Destination):
+    """A chat, paging or mail service that apprise knows (extra `notify`)."""
+
+    name: str = Field("notify", pattern=_NAME)
+    allowed: bool = False
+    url: SecretStr
+    """An apprise URL; holds credentials."""
+    timeout: float = Field(20.0, gt=0)
+
+
+class Siem(Destination):
+    """A security event log: OCSF or CEF, over syslog or HTTP."""
+
+    name: str = Field("siem", pattern=_NAME)
+    format: Literal["ocsf", "cef"] = "ocsf"
+    url: str
+    """tcp://HOST:PORT or tls://HOST:PORT for syslog, http:// or https:// for OCSF."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Siem":
+        syslog = ("tcp", "tls")
+        _url(self.url, syslog if self.format == "cef" else (*syslog, "http", "https"))
+        parts = urlsplit(self.url)
+        if parts.scheme in syslog and not parts.port:
+            raise ValueError("url must name a port")
+        return self
+
+
+def _url(value: str, schemes: tuple[str, ...]) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        wanted = " or ".join(f"{s}://" for s in schemes)
+        raise ValueError(f"url must begin with {wanted} and name a host")
+    return value

@@ -1,0 +1,40 @@
+"""Who reaches the service, and what one process takes on."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from monitor.settings.section import Section
+
+Scope = Literal["publish", "read", "review", "control", "metrics"]
+ALL_SCOPES: tuple[Scope, ...] = ("publish", "read", "review", "control", "metrics")
+
+
+class Token(Section):
+    """An API token, kept as a hash."""
+
+    name: str
+    """Whom it was given to; appears in logs."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Hexadecimal SHA-256 of the token."""
+    scopes: tuple[Scope, ...] = ALL_SCOPES
+
+
+class Server(Section):
+    """The HTTP interface."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    """TCP port; 0 picks a free one."""
+    tokens: tuple[Token, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    """Web origins whose pages may publish and read; none by default."""
+
+
+class Limits(Section):
+    """What one process takes on."""
+
+    calls: int = Field(20, ge=1)
+    """Calls monitored at once; further ones are refused with Retry-After."""
+    inference_threads: int = Field(0, ge=0)
+    """0 means one per core."""

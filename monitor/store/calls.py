@@ -1,0 +1,182 @@
+"""Calls, their participants and timelines: written in batches, read back after they ended."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.store import tables
+from monitor.store.alerts import plain
+from monitor.store.database import Database
+
+INTERRUPTED = "interrupted"
+"""Why a call ended that was in progress when the service died."""
+_POINT = ("detector", "start", "end", "score", "llr", "abstained")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call began."""
+
+    call: str
+    label: str
+    ingest: str
+    at: float
+
+
+@dataclass(slots=True)
+class Batch:
+    """What happened in calls since the last batch."""
+
+    begun: list[Begun] = field(default_factory=list)
+    verdicts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """The latest by call and participant."""
+    allowed: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """Why a participant's synthetic speech is allowed."""
+    points: dict[tuple[str, str], list[list[Any]]] = field(default_factory=dict)
+    """Windows by call and participant, as `point` writes them."""
+    ended: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Reason and time by call."""
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.verdicts or self.points or self.ended)
+
+
+def point(window: Mapping[str, Any]) -> list[Any]:
+    """A window's record without what alerts carry anyway."""
+    return [window.get(name) for name in _POINT]
+
+
+class Calls:
+    """The calls of all instances; writes those of its own."""
+
+    def __init__(
+        self, database: Database, instance: str, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._instance = instance
+        self._wall = wall
+
+    async def interrupt(self) -> int:
+        """Close what a run that died left open; return how many calls that were."""
+        open_ = (tables.calls.c.instance == self._instance) & tables.calls.c.ended.is_(None)
+        values = {"ended": INTERRUPTED, "ended_at": tables.calls.c.seen_at}
+        async with self._database.write() as connection:
+            done = await connection.execute(update(tables.calls).where(open_).values(values))
+            return done.rowcount
+
+    async def write(self, batch: Batch) -> None:
+        """Keep a batch, all or none; raises StoreError."""
+        now = self._wall()
+        async with self._database.write() as connection:
+            for begun in batch.begun:
+                row = self._database.insert(tables.calls).values(
+                    id=begun.call,
+                    instance=self._instance,
+                    label=plain(begun.label),
+                    ingest=begun.ingest,
+                    started_at=begun.at,
+                    seen_at=begun.at,
+                )
+                # An alert may have been committed first and have made the row.
+                known = {"label": plain(begun.label), "ingest": begun.ingest}
+                await connection.execute(
+                    row.on_conflict_do_update(index_elements=["id"], set_=known)
+                )
+            for (call, name), verdict in batch.verdicts.items():
+                changed = {"verdict": verdict, "allowed": batch.allowed.get((call, name))}
+                insert = self._database.insert(tables.participants).values(
+                    call=call, name=plain(name)[:400], **changed
+                )
+                await connection.execute(
+                    insert.on_conflict_do_update(index_elements=["call", "name"], set_=changed)
+                )
+            if batch.points:
+                rows = [
+                    {"call": c, "participant": plain(p)[:400], "points": x, "written_at": now}
+                    for (c, p), x in batch.points.items()
+                ]
+                await connection.execute(tables.timelines.insert(), rows)
+            await self._seen(connection, {call for call, _ in batch.verdicts}, now)
+            for call, (reason, at) in batch.ended.items():
+                end = {"ended": reason, "ended_at": at, "seen_at": at}
+                await connection.execute(
+                    update(tables.calls).where(tables.calls.c.id == call).values(end)
+                )
+
+    async def latest(self, limit: int, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Calls, the latest begun first."""
+        query = select(tables.calls).order_by(tables.calls.c.started_at.desc()).limit(limit)
+        if without:
+            query = query.where(tables.calls.c.id.not_in(without))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            return await _records(connection, rows)
+
+    async def find(self, call: str) -> dict[str, Any] | None:
+        """One call; None if it is not kept."""
+        query = select(tables.calls).where(tables.calls.c.id == call)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            found = await _records(connection, rows)
+        return found[0] if found else None
+
+    async def timeline(self, call: str, participant: str | None = None) -> list[dict[str, Any]]:
+        """Windows of a call in the order in which they were judged."""
+        query = (
+            select(tables.timelines.c.participant, tables.timelines.c.points)
+            .where(tables.timelines.c.call == call)
+            .order_by(tables.timelines.c.number)
+        )
+        if participant is not None:
+            query = query.where(tables.timelines.c.participant == participant)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            {"participant": row.participant, **dict(zip(_POINT, values, strict=True))}
+            for row in rows
+            for values in row.points
+        ]
+
+    async def count(self) -> int:
+        """How many are kept."""
+        query = select(func.count()).select_from(tables.calls)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar() or 0
+
+    async def _seen(self, connection: AsyncConnection, calls: set[str], now: float) -> None:
+        if calls:
+            statement = update(tables.calls).where(tables.calls.c.id.in_(calls))
+            await connection.execute(statement.values(seen_at=now))
+
+
+async def _records(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    ids = [row["id"] for row in rows]
+    query = select(tables.participants).where(tables.participants.c.call.in_(ids))
+    members: dict[str, list[dict[str, Any]]] = {}
+    for member in (await connection.execute(query)).mappings():
+        shown = {"name": member["name"], "verdict": member["verdict"], "allowed": member["allowed"]}
+        members.setdefault(member["call"], []).append(shown)
+    return [
+        {
+            "id": row["id"],
+            "label": row["label"],
+            "ingest": row["ingest"],
+            "started_at": moment(row["started_at"]),
+            "ended": row["ended"],
+            "ended_at": moment(row["ended_at"]) if row["ended_at"] is not None else None,
+            "detail": "",
+            "media": row["id"] in members,
+            "participants": members.get(row["id"], []),
+        }
+        for row in rows
+    ]
+
+
+def moment(seconds: float) -> str:
+    """A wall-clock time in RFC 3339."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

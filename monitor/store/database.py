@@ -1,0 +1,194 @@
+"""The connection to SQLite or PostgreSQL: transactions, migrations, and what fails."""
+
+import asyncio
+import fcntl
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from monitor import log
+from monitor.messages import StoreError
+from monitor.metrics import Metrics
+
+_log = log.get(__name__)
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_303_014_812
+"""Any number, the same for all who migrate one PostgreSQL database."""
+_CONNECT_SECONDS = 5.0
+_COMMAND_SECONDS = 15.0
+
+
+class Database:
+    """Transactions; every failure is a StoreError and shows in `degraded` until a write succeeds.
+
+    SQLite has one writer, whose transactions take the lock when they begin: one that read first
+    and wrote later could not wait for another process's lock.
+    """
+
+    def __init__(self, url: str, metrics: Metrics, busy_timeout: float = 5.0) -> None:
+        """`url` is `sqlite:///PATH` or `postgresql://…`. Raises StoreError for any other."""
+        self.degraded: str | None = None
+        """Why the last write failed, in one word; None when it did not."""
+        self._metrics = metrics
+        metrics.store_degraded.set_function(lambda: float(self.degraded is not None))
+        self._file: Path | None = None
+        self._lock: TextIO | None = None
+        try:
+            parsed = make_url(url)
+            kind = parsed.get_backend_name()
+            if kind == "sqlite":
+                # Before SQLite does it, so that nobody else on the machine may read it.
+                self._file = Path(parsed.database or "")
+                self._file.touch(mode=0o600)
+                parsed = parsed.set(drivername="sqlite+aiosqlite")
+                self._writer = create_async_engine(
+                    parsed, pool_size=1, max_overflow=0, pool_timeout=30
+                )
+                self._reader = create_async_engine(parsed, pool_size=2, max_overflow=0)
+                _prepare(self._writer, "BEGIN IMMEDIATE", busy_timeout, "OFF")
+                _prepare(self._reader, "BEGIN", busy_timeout, "ON")
+            elif kind == "postgresql":
+                parsed = parsed.set(drivername="postgresql+asyncpg")
+                self._writer = self._reader = create_async_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    connect_args={
+                        "timeout": _CONNECT_SECONDS,
+                        "command_timeout": _COMMAND_SECONDS,
+                    },
+                )
+            else:
+                raise StoreError("other", f"{kind}: not a database this service knows")
+        except ArgumentError as error:
+            raise StoreError("other", "not a database URL") from error
+        except ImportError as error:
+            raise StoreError("other", "PostgreSQL needs the extra `postgres`") from error
+        except OSError as error:
+            raise StoreError("other", f"{error.filename}: {error.strerror}") from error
+        self.kind = kind
+
+    async def open(self) -> None:
+        """Bring the tables up to date; raises StoreError."""
+        if self._file is not None:
+            # A second service on this file would take the first one's calls for interrupted.
+            self._lock = Path(f"{self._file}.lock").open("w")  # noqa: ASYNC230
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self._lock.close()
+                raise StoreError("locked", f"another service uses {self._file}") from error
+        async with self.write() as connection:
+            if self.kind == "postgresql":
+                lock = text("SELECT pg_advisory_xact_lock(:n)")
+                await connection.execute(lock, {"n": _MIGRATION_LOCK})
+            try:
+                await connection.run_sync(_migrate)
+            except CommandError as error:
+                raise StoreError("other", f"migration: {error}") from error
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block; raises StoreError."""
+        try:
+            async with self._failing(), self._writer.begin() as connection:
+                yield connection
+        except StoreError as error:
+            if error.reason != self.degraded:
+                _log.error("store degraded", reason=error.reason, detail=str(error))
+            self.degraded = error.reason
+            self._metrics.store_failures.labels(error.reason).inc()
+            raise
+        if self.degraded is not None:
+            _log.warning("store works again", reason=self.degraded)
+            self.degraded = None
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that only reads; raises StoreError."""
+        return self._read()
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncIterator[AsyncConnection]:
+        async with self._failing(), self._reader.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _failing(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError, TimeoutError, sqlite3.Error) as error:
+            # `orig` says what happened; SQLAlchemy's own text would repeat the row.
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(_reason(error), f"{type(cause).__name__}: {cause}"[:200]) from None
+
+    def insert(self, table: Table) -> Any:
+        """An INSERT with ON CONFLICT, which the two databases spell alike but SQL does not know."""
+        return (sqlite if self.kind == "sqlite" else postgresql).insert(table)
+
+
+def _prepare(engine: AsyncEngine, begin: str, busy_timeout: float, query_only: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, record: Any) -> None:
+        # The driver must not begin transactions of its own.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {round(busy_timeout * 1000)}",
+            "journal_mode = WAL",
+            # An accepted alert outlives a power cut.
+            "synchronous = FULL",
+            # What retention deletes is overwritten, not only forgotten.
+            "secure_delete = ON",
+            f"query_only = {query_only}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def beginning(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    # ConfigParser reads `%` as the begin of a variable.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: Exception) -> str:
+    said = str(getattr(error, "orig", None) or error).lower()
+    if "locked" in said or "busy" in said or isinstance(error, PoolTimeout):
+        return "locked"
+    # What SQLite and PostgreSQL say, and an I/O error: a disk that takes no more.
+    if "full" in said or "no space" in said or "disk i/o" in said:
+        return "full"
+    lost = getattr(error, "connection_invalidated", False)
+    unreachable = ("connect", "connection", "unable to open", "shutting down", "starting up")
+    if (
+        lost
+        or isinstance(error, OSError | asyncio.TimeoutError)
+        or any(words in said for words in unreachable)
+    ):
+        return "unreachable"
+    return "other"

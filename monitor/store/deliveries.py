@@ -1,0 +1,162 @@
+"""The outbox's rows: what is to be sent where, and how that went."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, func, select, update
+
+from monitor.messages import DeliveryState, Due, Message
+from monitor.store import tables
+from monitor.store.audit import written
+from monitor.store.database import Database
+from monitor.store.uptime import Uptime
+
+_d = tables.deliveries.c
+_PENDING = DeliveryState.PENDING
+
+
+class Deliveries:
+    """The deliveries that this instance owes."""
+
+    def __init__(
+        self, database: Database, uptime: Uptime, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._uptime = uptime
+        self._wall = wall
+
+    async def due(self, destination: str, busy: Collection[str], limit: int) -> Due:
+        """What is to be sent now, for calls that are not `busy` with an earlier message."""
+        now = self._uptime.now()
+        mine = (_d.instance == self._uptime.instance) & (_d.destination == destination)
+        waiting = mine & (_d.state == _PENDING)
+        earlier = tables.deliveries.alias().c
+        # Only a call's oldest message may go: order is kept by call.
+        blocked = exists().where(
+            earlier.call == _d.call,
+            earlier.destination == destination,
+            earlier.state == _PENDING,
+            earlier.number < _d.number,
+            # Not a plain comparison: SQLite would take the index that begins with the instance,
+            # and look through everything that waits instead of one call.
+            func.coalesce(earlier.instance, "") == self._uptime.instance,
+        )
+        query = (
+            select(
+                _d.number, _d.call, _d.attempts, _d.accepted_tick,
+                tables.messages.c.key, tables.messages.c.record,
+            )
+            .join_from(tables.deliveries, tables.messages, tables.messages.c.number == _d.message)
+            .where(waiting, _d.due_tick <= now, ~blocked)
+            .order_by(_d.number)
+            .limit(limit)
+        )  # fmt: skip
+        if busy:
+            query = query.where(_d.call.not_in(busy))
+        # What never failed was due when it was accepted, so only heads lie in the future.
+        later = select(func.min(_d.due_tick)).where(waiting, _d.due_tick > now)
+        oldest = select(func.min(_d.accepted_tick)).where(waiting)
+        dead = select(func.count()).where(mine, _d.state == DeliveryState.DEAD)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+            due_tick = (await connection.execute(later)).scalar()
+            accepted = (await connection.execute(oldest)).scalar()
+            given_up = (await connection.execute(dead)).scalar()
+        return Due(
+            messages=tuple(
+                Message(
+                    number=row.number,
+                    destination=destination,
+                    key=row.key,
+                    call=row.call,
+                    attempts=row.attempts,
+                    age=now - row.accepted_tick,
+                    record=row.record,
+                )
+                for row in rows
+            ),
+            wait=max(0.0, due_tick - now) if due_tick is not None else None,
+            oldest=max(0.0, now - accepted) if accepted is not None else 0.0,
+            dead=given_up or 0,
+        )
+
+    async def delivered(self, number: int) -> None:
+        """The destination took it."""
+        await self._change(number, state=DeliveryState.DELIVERED, error=None)
+
+    async def failed(self, number: int, error: str, delay: float) -> None:
+        """It is to be tried again in `delay` seconds of running time."""
+        await self._change(number, error=error[:200], due_tick=self._uptime.now() + delay)
+
+    async def dead(self, number: int, error: str) -> None:
+        """It was given up."""
+        await self._change(number, state=DeliveryState.DEAD, error=error[:200])
+
+    async def abandon(self, known: Collection[str]) -> int:
+        """Give up what waits for destinations that are no longer configured; return how much."""
+        values = {
+            "state": DeliveryState.DEAD,
+            "error": "the destination is not configured",
+            "changed_at": self._wall(),
+        }
+        statement = update(tables.deliveries).where(
+            _d.instance == self._uptime.instance,
+            _d.state == _PENDING,
+            _d.destination.not_in(known),
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement.values(values))).rowcount
+
+    async def latest(
+        self, limit: int, state: str | None = None, destination: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Deliveries of all instances, newest first."""
+        wanted: list[ColumnElement[bool]] = []
+        if state is not None:
+            wanted.append(_d.state == state)
+        if destination is not None:
+            wanted.append(_d.destination == destination)
+        query = (
+            select(tables.deliveries, tables.messages.c.key)
+            .outerjoin(tables.messages, tables.messages.c.number == _d.message)
+            .where(*wanted)
+            .order_by(_d.number.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        shown = ("number", "destination", "key", "call", "state", "attempts", "error")
+        return [
+            {name: row[name] for name in shown} | {"changed_at": row["changed_at"]} for row in rows
+        ]
+
+    async def retry(self, number: int, by: str) -> bool:
+        """Send a dead letter again, as if it were new; False if there is none."""
+        async with self._database.write() as connection:
+            tick = await self._uptime.save(connection)
+            done = await connection.execute(
+                update(tables.deliveries)
+                .where(_d.number == number, _d.state == DeliveryState.DEAD)
+                .values(
+                    state=_PENDING,
+                    attempts=0,
+                    accepted_tick=tick,
+                    due_tick=tick,
+                    changed_at=self._wall(),
+                    # Whoever asks for it sends it: a dead machine's letters too.
+                    instance=self._uptime.instance,
+                )
+            )
+            if done.rowcount:
+                await written(connection, self._wall(), by, "delivery.retry", str(number), {})
+        return bool(done.rowcount)
+
+    async def _change(self, number: int, **values: Any) -> None:
+        async with self._database.write() as connection:
+            await self._uptime.save(connection)
+            await connection.execute(
+                update(tables.deliveries)
+                .where(_d.number == number)
+                .values(attempts=_d.attempts + 1, changed_at=self._wall(), **values)
+            )

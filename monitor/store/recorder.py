@@ -1,0 +1,129 @@
+"""The sink that keeps calls and timelines: collects, and writes a batch now and then."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from monitor import log, wire
+from monitor.messages import StoreError
+from monitor.metrics import Metrics
+from monitor.store.calls import Batch, Begun, Calls, point
+from monitor.types import Alert, Allowance, Outcome, Verdict
+
+_log = log.get(__name__)
+
+EVERY = 5.0
+"""Seconds between two batches; what a crash may lose of a timeline."""
+CAPACITY = 50_000
+"""Windows kept while the database takes none; beyond it new ones are dropped, counted."""
+CALLS = 10_000
+"""Begins and ends of calls kept meanwhile."""
+
+
+class Recorder:
+    """Never waits for the database: `run` does."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        metrics: Metrics,
+        label: Callable[[str], str],
+        allowance: Callable[[str, str], Allowance | None],
+        timelines: bool = True,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`label` and `allowance` know a call's label, and why a participant may be synthetic."""
+        self._calls = calls
+        self._metrics = metrics
+        self._label = label
+        self._allowance = allowance
+        self._timelines = timelines
+        self._wall = wall
+        self._batch = Batch()
+        self._points = 0
+        self._now = asyncio.Event()
+
+    def call_started(self, call: str, ingest: str, participant: str) -> None:
+        """Note the begin; written at once, so that a crash finds the call open."""
+        if len(self._batch.begun) < CALLS:
+            self._batch.begun.append(Begun(call, self._label(call), ingest, self._wall()))
+        else:
+            self._metrics.store_dropped.labels("call").inc()
+        self._now.set()
+
+    def window(self, call: str, outcome: Outcome) -> None:
+        """Note the window, if timelines are kept."""
+        if not self._timelines:
+            return
+        if self._points >= CAPACITY:
+            self._metrics.store_dropped.labels("window").inc()
+            return
+        self._points += 1
+        points = self._batch.points.setdefault((call, outcome.participant), [])
+        points.append(point(wire.window(outcome)))
+
+    def face(self, call: str, participant: str, time: float, found: bool) -> None:
+        """Tracks are not kept."""
+
+    def verdict(self, call: str, verdict: Verdict) -> None:
+        """Note where the participant stands."""
+        who = (call, verdict.participant)
+        self._batch.verdicts[who] = wire.verdict(verdict)
+        allowed = self._allowance(*who)
+        if allowed is not None:
+            self._batch.allowed[who] = wire.allowance(allowed)
+
+    def compared(self, call: str, verdict: Verdict, challenger: Verdict) -> None:
+        """Comparisons are not kept."""
+
+    def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
+        """Pauses are kept as lost seconds of the windows."""
+
+    def alert(self, alert: Alert) -> None:
+        """Alerts are kept by the outbox."""
+
+    def call_ended(self, call: str, reason: str) -> None:
+        """Note the end."""
+        self._batch.ended[call] = (reason, self._wall())
+        self._now.set()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(EVERY):
+                    await self._now.wait()
+            except TimeoutError:
+                pass
+            self._now.clear()
+            if not await self.flush():
+                await asyncio.sleep(EVERY)
+
+    async def flush(self) -> bool:
+        """Write what has been collected; False if the database did not take it."""
+        batch, self._batch = self._batch, Batch()
+        points, self._points = self._points, 0
+        if not batch:
+            return True
+        try:
+            await self._calls.write(batch)
+        except StoreError as error:
+            if error.reason == "other":
+                # What the database refuses for its own sake, it would refuse for ever.
+                _log.error("calls not kept", detail=str(error))
+                self._metrics.store_dropped.labels("call").inc()
+                return False
+            self._restore(batch, points)
+            return False
+        return True
+
+    def _restore(self, batch: Batch, points: int) -> None:
+        """Put a batch back in front of what was collected meanwhile."""
+        later, self._batch = self._batch, batch
+        batch.begun += later.begun
+        batch.verdicts |= later.verdicts
+        batch.allowed |= later.allowed
+        for who, windows in later.points.items():
+            batch.points.setdefault(who, []).extend(windows)
+        batch.ended |= later.ended
+        self._points += points

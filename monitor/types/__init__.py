@@ -1,0 +1,61 @@
+"""The values that flow through the monitor, in the order they flow."""
+
+from monitor.types.alert import (
+    Advice,
+    AlarmState,
+    Alert,
+    AlertAction,
+    AlertType,
+    Allowance,
+    Guidance,
+    Seconds,
+    Verdict,
+)
+from monitor.types.media import (
+    SAMPLE_RATE,
+    AudioFrame,
+    AudioWindow,
+    FaceWindow,
+    Gap,
+    Image,
+    LostReason,
+    Quality,
+    Span,
+    Tracks,
+    VideoFrame,
+    Waveform,
+)
+from monitor.types.outcome import (
+    Abstention,
+    AbstentionReason,
+    Outcome,
+    Score,
+)
+
+__all__ = [
+    "Abstention",
+    "AbstentionReason",
+    "Advice",
+    "AlarmState",
+    "Alert",
+    "AlertAction",
+    "AlertType",
+    "Allowance",
+    "AudioFrame",
+    "AudioWindow",
+    "FaceWindow",
+    "Gap",
+    "Guidance",
+    "Image",
+    "LostReason",
+    "Outcome",
+    "Quality",
+    "SAMPLE_RATE",
+    "Score",
+    "Seconds",
+    "Span",
+    "Tracks",
+    "Verdict",
+    "VideoFrame",
+    "Waveform",
+]

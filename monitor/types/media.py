@@ -1,0 +1,128 @@
+"""Media and the windows cut from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Hertz; every audio value after ingest has this rate."""
+
+Waveform = NDArray[np.float32]
+"""Mono audio, shape (samples,), float32 in [-1, 1], 16 kHz."""
+
+Image = NDArray[np.uint8]
+"""RGB picture, shape (height, width, 3), uint8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval of call time; the end is exclusive."""
+
+    start: float
+    """Seconds of call time."""
+    end: float
+    """Seconds of call time."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """What one participant's source offers; known before the first frame."""
+
+    participant: str
+    audio: bool
+    video: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFrame:
+    """Decoded audio of one participant."""
+
+    participant: str
+    start: float
+    """Call seconds of the first sample."""
+    samples: Waveform
+
+    @property
+    def end(self) -> float:
+        """Call seconds just after the last sample."""
+        return self.start + len(self.samples) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """One decoded and sampled picture of one participant."""
+
+    participant: str
+    time: float
+    """Call seconds."""
+    image: Image
+
+
+class LostReason(StrEnum):
+    """Why seconds of a participant were never seen."""
+
+    NETWORK = "network"
+    """Packets that did not arrive."""
+    RECONNECT = "reconnect"
+    """The source was away and came back."""
+    OVERLOAD = "overload"
+    """This machine could not keep up and dropped the oldest media."""
+    IDLE = "idle"
+    """The source stayed connected but sent nothing."""
+    PAUSED = "paused"
+    """Monitoring was paused: by the far end, or by who may control the call."""
+    TRUNCATED = "truncated"
+    """The recording ends before its container says it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An interval in which a participant's media did not reach the monitor."""
+
+    participant: str
+    span: Span
+    reason: LostReason
+
+
+Quality = Mapping[str, float]
+"""Named measurements of how well a window can be judged; names end in their unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioWindow:
+    """A stretch of one participant's audio for a voice detector."""
+
+    participant: str
+    span: Span
+    fresh: Span
+    """The part of `span` that no earlier window covered: what this window accounts for."""
+    samples: Waveform
+    speech_seconds: float
+    missing_seconds: float
+    """Seconds of `span` that never arrived and hold zeros."""
+    lost: tuple[Gap, ...] = ()
+    """Gaps inside `fresh`."""
+    quality: Quality = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceWindow:
+    """A stretch of one participant's aligned face crops for a face detector."""
+
+    participant: str
+    span: Span
+    crops: NDArray[np.uint8]
+    """Shape (faces, 3, side, side), RGB; no rows when no face was found."""
+    times: NDArray[np.float64]
+    """Call seconds of each crop, shape (faces,)."""
+    frames: int
+    """Pictures looked at, with and without a face."""
+    quality: Quality = field(default_factory=dict)

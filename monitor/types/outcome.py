@@ -1,0 +1,72 @@
+"""What detectors make of windows."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from monitor.types.media import Gap, Quality, Span
+
+
+class AbstentionReason(StrEnum):
+    """Why a detector has no opinion about a window."""
+
+    SILENCE = "silence"
+    """No speech at all in the window."""
+    TOO_LITTLE_SPEECH = "too_little_speech"
+    """Less speech than the detector was trained to judge."""
+    GAP = "gap"
+    """Too much of the window never arrived."""
+    NO_FACE = "no_face"
+    """No face was found in the window."""
+    FACE_TOO_SMALL = "face_too_small"
+    """The face has too few pixels to judge."""
+    NOT_MEASURABLE = "not_measurable"
+    """Quality in which the detector was shown to be worse than saying nothing."""
+    NO_MODEL = "no_model"
+    """No model is installed for this detector."""
+    FAULT = "fault"
+    """The detector failed on this window; the log has the cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a detector made of one window: a Score or an Abstention."""
+
+    detector: str
+    participant: str
+    span: Span
+    fresh: Span
+    """The part of `span` that this outcome accounts for."""
+    lost: tuple[Gap, ...] = ()
+    """Gaps inside `fresh`."""
+    quality: Quality = field(default_factory=dict)
+
+    @property
+    def lost_seconds(self) -> float:
+        """Seconds of `fresh` that never arrived."""
+        return sum(gap.span.duration for gap in self.lost)
+
+    @property
+    def present_seconds(self) -> float:
+        """Seconds of `fresh` that arrived."""
+        return max(0.0, self.fresh.duration - self.lost_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score(Outcome):
+    """A detector's raw output for one window; higher means more likely fake."""
+
+    value: float
+    """Raw logit."""
+    llr: float
+    """Calibrated log-likelihood ratio, natural log, positive means fake."""
+    model: str
+    """First hexadecimal digits of the model file's SHA-256."""
+    calibration: str
+    """Identity of the calibration that produced `llr`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abstention(Outcome):
+    """A window that could not be judged, and why."""
+
+    reason: AbstentionReason

@@ -1,0 +1,48 @@
+"""The store on a real PostgreSQL: the cases that tests/flow runs on SQLite, and what is its own."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from monitor.messages import StoreError
+from monitor.metrics import Metrics
+from monitor.store.store import Store
+from tests.alerts import alert
+from tests.e2e.rig.postgres import Postgres
+from tests.storecases import *  # noqa: F403
+from tests.storecases import accept
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with Postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: Postgres) -> str:
+    return server.create(f"monitor{next(_NUMBERS)}")
+
+
+async def test_a_server_that_dies_degrades_the_store(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with Postgres(tmp_path_factory.mktemp("dying")) as server:
+        store = Store(server.create("dying"), Metrics())
+        await store.open()
+        await accept(store, alert(1))
+        server.kill()
+        with pytest.raises(StoreError):
+            await accept(store, alert(2))
+        assert store.degraded == "unreachable"
+        await store.close()
+
+
+async def test_a_server_that_is_not_there_is_named(server: Postgres) -> None:
+    store = Store("postgresql://nobody@127.0.0.1:9/none", Metrics())
+    with pytest.raises(StoreError, match="unreachable"):
+        await store.open()
+    await store.close()
