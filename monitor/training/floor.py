@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from monitor.training.channel import through_g711
 from monitor.training.clips import Split
 from monitor.training.evaluate import Report, paired_report
 from monitor.training.library import activity
 from monitor.training.logistic import Matrix, fit_logistic
 from monitor.training.prepare import open_speech
-from monitor.training.scoring import CHANNELS, CLEAN, COLUMNS, Table
+from monitor.training.scoring import CHANNELS, COLUMNS, Table, through
 from monitor.training.store import AudioStore, Row, from_pcm
 from monitor.training.windows import WINDOW_SECONDS, scoring_windows
 from monitor.types import SAMPLE_RATE, Waveform
@@ -78,10 +77,7 @@ def _features(job: tuple[Path, int]) -> tuple[Matrix, ...]:
     window = next(scoring_windows(samples, activity(row)), None)
     if window is None or len(window.samples) < WINDOW_SECONDS * SAMPLE_RATE / 2:
         return ()
-    return tuple(
-        features(window.samples if channel == CLEAN else through_g711(window.samples))
-        for channel in CHANNELS
-    )
+    return tuple(features(through(window.samples, channel)) for channel in CHANNELS)
 
 
 def _row(row: Row, channel: str, logit: float) -> Row:

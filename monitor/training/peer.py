@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711
 from monitor.training.clips import Clip, Split
 from monitor.training.evaluate import scored_sources
 from monitor.training.gate import find_speech
 from monitor.training.metrics import bootstrap, macro_equal_error_rate
-from monitor.training.scoring import CHANNELS, CLEAN, Table
+from monitor.training.scoring import CHANNELS, Table, through
 from monitor.types import SAMPLE_RATE, Waveform
 
 OUR_SAMPLES = 3 * SAMPLE_RATE
@@ -91,7 +90,7 @@ def _score(job: tuple[Clip, Path, Path, int]) -> list[tuple[Any, ...]]:
         return []
     rows = []
     for channel in CHANNELS:
-        audio = speech.samples if channel == CLEAN else through_g711(speech.samples)
+        audio = through(speech.samples, channel)
         scores = (_logit(ours, audio, OUR_SAMPLES), _logit(peer, audio, samples))
         rows.append(
             (clip.path, clip.source, clip.speaker, clip.fake, clip.generator, channel, *scores)

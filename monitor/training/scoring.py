@@ -1,4 +1,4 @@
-"""The shipped file over the held-out recordings: one row per window, clean and through G.711.
+"""The shipped file over the held-out recordings: one row per window and channel.
 
 This is the material for calibration and for call-level thresholds as well as for the report.
 """
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711
+from monitor.training.channel import through_g711, through_poor_network
 from monitor.training.clips import Clip, Split
 from monitor.training.gate import find_speech
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
-from monitor.types import SAMPLE_RATE
+from monitor.types import SAMPLE_RATE, Waveform
 
 CLEAN = "clean"
 G711 = "g711"
-CHANNELS = (CLEAN, G711)
+OPUS = "opus"
+CHANNELS = (CLEAN, G711, OPUS)
 COLUMNS = (
     "clip",
     "source",
@@ -73,7 +74,7 @@ def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
         return []
     rows = []
     for channel in CHANNELS:
-        samples = speech.samples if channel == CLEAN else through_g711(speech.samples)
+        samples = through(speech.samples, channel)
         # Windows of less than a second of speech are asked for only when lengths are compared.
         windows = scoring_windows(
             samples, speech.active, seconds, HOP_SECONDS, min_speech=min(1.0, 0.75 * seconds)
@@ -96,6 +97,12 @@ def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
                 )
             )
     return rows
+
+
+def through(samples: Waveform, channel: str) -> Waveform:
+    """A recording as one of CHANNELS delivers it."""
+    lines = {G711: through_g711, OPUS: through_poor_network}
+    return lines[channel](samples) if channel in lines else samples
 
 
 def score_clips(

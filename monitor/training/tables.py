@@ -5,7 +5,9 @@ from typing import Any
 
 from monitor.training.scoring import CHANNELS
 
-_NAMES = {"clean": "clean", "g711": "G.711"}
+_NAMES = {"clean": "clean", "g711": "G.711", "opus": "Opus 12 kb/s, 5 % lost"}
+_HEADS = " | ".join(_NAMES[channel] for channel in CHANNELS)
+_RULE = "---|" * len(CHANNELS)
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -27,8 +29,8 @@ def _with_interval(found: Mapping[str, Any]) -> str:
 
 
 def _headline(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "| macro within-source EER, % (95 % interval) | clean | G.711 |"
-    yield "|---|---|---|"
+    yield f"| macro within-source EER, % (95 % interval) | {_HEADS} |"
+    yield f"|---|{_RULE}"
     rows = (
         ("windows", "window", "test, 3 s windows"),
         ("windows", "clip", "test, mean over a clip"),
@@ -42,24 +44,22 @@ def _headline(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _sources(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "| test source, windows | human (speakers) | fake (generators) | EER clean | EER G.711 |"
-    yield "|---|---|---|---|---|"
-    clean, narrow = (
-        report["channels"][channel]["windows"]["window"]["sources"] for channel in CHANNELS
-    )
-    for name, found in clean.items():
+    yield f"| test source, EER % of windows | human (speakers) | fake (generators) | {_HEADS} |"
+    yield f"|---|---|---|{_RULE}"
+    each = [report["channels"][channel]["windows"]["window"]["sources"] for channel in CHANNELS]
+    for name, found in each[0].items():
+        cells = " | ".join(_with_interval(sources[name]) for sources in each)
         yield (
             f"| {name} | {found['human']} ({found['speakers']}) "
-            f"| {found['fake']} ({found['generators']}) "
-            f"| {_with_interval(found)} | {_with_interval(narrow[name])} |"
+            f"| {found['fake']} ({found['generators']}) | {cells} |"
         )
     yield ""
 
 
 def _transferred(report: Mapping[str, Any]) -> Iterator[str]:
     title = f"at the development sources' threshold ({report['threshold']:.3f}), %"
-    yield f"| {title} | clean | G.711 |"
-    yield "|---|---|---|"
+    yield f"| {title} | {_HEADS} |"
+    yield f"|---|{_RULE}"
     moved = [report["channels"][channel]["transferred"] for channel in CHANNELS]
     for key, title in (
         ("hter", "half total error rate, test windows"),
@@ -82,26 +82,26 @@ def _transferred(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _human_only(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "| human-only source | windows | false alarms clean, % | G.711, % |"
-    yield "|---|---|---|---|"
-    clean, narrow = (
+    yield f"| human-only source, false alarms % | windows | {_HEADS} |"
+    yield f"|---|---|{_RULE}"
+    each = [
         report["channels"][channel]["transferred"]["human_only_sources"] for channel in CHANNELS
-    )
-    for name, found in clean.items():
+    ]
+    for name, found in each[0].items():
         if found["windows"] >= 20:
-            shares = (_percent(each["share"]) for each in (found, narrow[name]))
+            shares = (_percent(sources[name]["share"]) for sources in each)
             yield f"| {name} | {found['windows']} | " + " | ".join(shares) + " |"
     yield ""
 
 
 def _families(report: Mapping[str, Any]) -> Iterator[str]:
     for column, least in (("family", 10), ("generator", 25)):
-        yield f"| {column} (test) | fake windows | EER clean, % | EER G.711, % |"
-        yield "|---|---|---|---|"
-        clean, narrow = (report["channels"][channel]["families"][column] for channel in CHANNELS)
-        for name, found in sorted(clean.items(), key=lambda item: item[1]["eer"]):
+        yield f"| {column} (test), EER % | fake windows | {_HEADS} |"
+        yield f"|---|---|{_RULE}"
+        each = [report["channels"][channel]["families"][column] for channel in CHANNELS]
+        for name, found in sorted(each[0].items(), key=lambda item: float(item[1]["eer"])):
             if found["fake"] >= least:
-                rates = (_percent(each["eer"]) for each in (found, narrow[name]))
+                rates = (_percent(names[name]["eer"]) for names in each)
                 yield f"| {name} | {found['fake']} | " + " | ".join(rates) + " |"
         yield ""
 

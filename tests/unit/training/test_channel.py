@@ -1,6 +1,6 @@
 """The channel simulator treats everyone in a group alike."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,13 +11,15 @@ from monitor.training.channel import (
     draw_channel,
     resample,
     through_g711,
+    through_poor_network,
     transmit,
 )
+from monitor.training.codecs import CODECS, through_codec
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
-EVERYTHING = ChannelOdds(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
-NOTHING = ChannelOdds(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+EVERYTHING = ChannelOdds(*[1] * len(fields(ChannelOdds)))
+NOTHING = ChannelOdds(*[0] * len(fields(ChannelOdds)))
 
 
 def _pair() -> np.ndarray:
@@ -88,3 +90,13 @@ def test_resampling_there_and_back_is_the_low_band() -> None:
     tone = np.sin(2 * np.pi * 440 * time)[None].astype(np.float32)
     back = resample(resample(tone, SAMPLE_RATE // 2), SAMPLE_RATE)
     np.testing.assert_allclose(back, tone, atol=1e-4)
+
+
+def test_a_poor_network_loses_packets_the_same_way_every_time() -> None:
+    speech = voice(np.random.default_rng(4), 3.0)
+    heard = through_poor_network(speech)
+    assert heard.shape == speech.shape
+    np.testing.assert_array_equal(heard, through_poor_network(speech))
+    intact = through_codec(speech, next(c for c in CODECS if c.name == "opus-low"), 12_000)
+    frames = (heard != intact)[: len(heard) // 320 * 320].reshape(-1, 320).any(1)
+    assert 0.01 < frames.mean() < 0.25
