@@ -22,7 +22,7 @@ from monitor.store.retention import Terms
 from monitor.store.reviews import ReviewOutcome
 from monitor.store.store import Store
 from monitor.store.tables import metadata
-from monitor.training.clips import load_clips
+from monitor.training.clips import Split, load_clips
 from monitor.types import AlarmState, Alert, Score, Span
 from tests.alerts import ALLOWED, alert
 
@@ -277,6 +277,8 @@ async def test_reviews_make_a_labelled_set(store: Store, times: Times, tmp_path:
     manifest.write_text(await store.reviews.labelled("all", "{call}.wav"))
     clips = {clip.path: clip for clip in load_clips(tmp_path)}
     assert (clips["good.wav"].fake, clips["good.wav"].seconds) == (False, 12.0)
+    # What analysts judged is measured, never trained on.
+    assert {clip.split for clip in clips.values()} == {Split.TEST}
     assert (clips["bad.wav"].fake, clips["bad.wav"].generator) == (True, "unknown")
     assert (await store.reviews.labelled("fake", "{call}.wav")).count("\n") == 2
     assert (await store.reviews.labelled("all", "{call}.wav")).count("\n") == 4
