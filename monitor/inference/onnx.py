@@ -1,12 +1,17 @@
 """ONNX Runtime sessions configured for many streams that share a few cores."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+# ONNX Runtime reports its use to its maker unless this is set before it is loaded; nothing
+# leaves the perimeter.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
 
 Tensor = NDArray[Any]
 
