@@ -60,7 +60,8 @@ def set_tier(
         if not math.isfinite(threshold):
             basis = "model"
             alpha = budget * part * HORIZON_HOURS
-            threshold = model_threshold(simulated_threshold(scan, cap, alpha), maxima, alpha)
+            simulated = simulated_threshold(scan, cap, alpha)
+            threshold = model_threshold(simulated, maxima)
         chosen[stratum] = round(threshold, 4)
     untested = Tier(name, budget, chosen, basis, 0, 0.0, 0)
     return replace(
@@ -71,13 +72,14 @@ def set_tier(
     )
 
 
-def model_threshold(simulated: float, maxima: Sequence[float], alpha: float) -> float:
-    """The simulated calls' threshold, or the real calls' where that is higher.
+def model_threshold(simulated: float, maxima: Sequence[float]) -> float:
+    """The simulated calls' threshold, or the highest that a real call reached.
 
-    `alpha` is per call as long as the horizon; each real call counts as one.
+    Calls that are too few for the budget are granted less than one false alarm by it; and short
+    calls alarm more often an hour than the model's long ones. So one that exceeds the model's
+    threshold refutes it.
     """
-    real = conformal_threshold(maxima, alpha)
-    return max(simulated, real) if math.isfinite(real) else simulated
+    return max([simulated, *maxima])
 
 
 @lru_cache(maxsize=16)

@@ -13,8 +13,8 @@ import numpy as np
 from monitor.inference.catalogue import VERSION_DIGITS
 from monitor.training import callreport
 from monitor.training.audit import trivial_probe
-from monitor.training.calls import scored_calls
-from monitor.training.clips import TWINS_FILE, Split, load_clips, trained_generators
+from monitor.training.callset import plain_calls
+from monitor.training.clips import TWINS_FILE, load_clips, trained_generators
 from monitor.training.evaluate import lengths, report
 from monitor.training.export import export_network, sha256
 from monitor.training.floor import floor
@@ -44,6 +44,7 @@ DATA = Path("../shared/data/speech")
 PAGES = Path("build/pages")
 WORK = Path("build/voice")
 MODEL = Path("models/voice/model.onnx")
+CALLS = "calls"
 DECISION = Path("models/decision/voice.json")
 COPIES = {"phase-noise": 350, "lpc": 350, "griffin-lim": 450, "world": 220, "hifi-gan": 260}
 NEURAL_COPIES = 1500
@@ -244,8 +245,8 @@ def _floor(options: argparse.Namespace) -> None:
 
 
 def _policy(options: argparse.Namespace) -> None:
-    splits = (Split.DEV, Split.TEST, Split.HUMAN)
-    calls = scored_calls(load_clips(*options.data), options.model, splits, options.processes)
+    clips, cache = load_clips(*options.data), options.work / CALLS
+    calls = plain_calls(clips, options.model, cache, options.processes)
     text = policy_text(calls, sha256(options.model)[:VERSION_DIGITS], options.date)
     options.decision.parent.mkdir(parents=True, exist_ok=True)
     options.decision.write_text(text, encoding="utf-8")
@@ -253,7 +254,7 @@ def _policy(options: argparse.Namespace) -> None:
 
 
 def _calls(options: argparse.Namespace) -> None:
-    folder = options.work / "calls"
+    folder = options.work / CALLS
     clips = load_clips(*options.data)
     callreport.evaluate_calls(clips, options.model, folder, options.processes)
     print((folder / "report.md").read_text(encoding="utf-8"))

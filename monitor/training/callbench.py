@@ -153,7 +153,7 @@ class Bench:
         threshold = conformal_threshold(maxima, alpha)
         if math.isinf(threshold) and statistic == SCAN and level.per_hour is not None:
             simulated = self._simulated[level.name]
-            threshold = model_threshold(simulated, maxima, level.per_hour * HORIZON_HOURS)
+            threshold = model_threshold(simulated, maxima)
         return threshold
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing import Pool
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -194,9 +195,6 @@ def staged_calls(
     cache.mkdir(parents=True, exist_ok=True)
     version = sha256(model)[:12]
 
-    def plain() -> list[StagedCall]:
-        return [_plain(call) for call in scored_calls(clips, model, SPLITS, processes)]
-
     def staged() -> list[StagedCall]:
         with Pool(processes) as pool:
             jobs = [(model, recipe) for recipe in chosen]
@@ -204,19 +202,34 @@ def staged_calls(
         return [call for call in found if call.call.windows]
 
     return [
-        *_cached(cache / f"plain-{version}-{_digest(clips)}.pickle", plain),
+        *map(_plain, plain_calls(every, model, cache, processes)),
         *_cached(cache / f"staged-{version}-{_digest(chosen)}.pickle", staged),
     ]
+
+
+def plain_calls(
+    every: Sequence[Clip], model: Path, cache: Path, processes: int = 2
+) -> list[ScoredCall]:
+    """Calls of one voice each, scored or read back from `cache`."""
+    clips = [clip for clip in every if clip.split in SPLITS]
+    cache.mkdir(parents=True, exist_ok=True)
+    return _cached(
+        cache / f"plain-{sha256(model)[:12]}-{_digest(clips)}.pickle",
+        lambda: scored_calls(clips, model, SPLITS, processes),
+    )
 
 
 def _digest(material: object) -> str:
     return hashlib.sha256(repr(material).encode()).hexdigest()[:12]
 
 
-def _cached(path: Path, make: Callable[[], list[StagedCall]]) -> list[StagedCall]:
+T = TypeVar("T")
+
+
+def _cached(path: Path, make: Callable[[], list[T]]) -> list[T]:
     if not path.exists():
         path.write_bytes(pickle.dumps(make()))
-    found: list[StagedCall] = pickle.loads(path.read_bytes())
+    found: list[T] = pickle.loads(path.read_bytes())
     return found
 
 

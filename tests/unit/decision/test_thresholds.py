@@ -38,6 +38,13 @@ def test_too_few_calls_leave_it_to_the_model_and_say_so() -> None:
     assert tier.thresholds[POOLED] == pytest.approx(simulated_threshold(SCAN, CAP, 0.01), abs=1e-3)
 
 
+def test_a_real_call_above_the_models_threshold_refutes_it() -> None:
+    short = [ReferenceCall(f"c{i}", "wide", i / 10, hours=1 / 120) for i in range(300)]
+    tier = set_tier("alert", 0.12, short, [], SCAN, CAP)
+    assert tier.basis == "model"
+    assert tier.thresholds[POOLED] == 29.9 > simulated_threshold(SCAN, CAP, 0.01)
+
+
 def test_a_stratum_with_enough_calls_has_its_own() -> None:
     rng = np.random.default_rng(0)
     high = [ReferenceCall(f"n{i}", "narrow", 5.0 + i / 100, 1 / 12) for i in range(150)]
