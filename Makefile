@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help run test check unit e2e quality quality-voice clean
+.PHONY: help run test check unit e2e quality quality-voice bench-alerts clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -15,6 +15,7 @@ help:
 	@echo "make check    lint, types and import contracts"
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make quality  accuracy on the development data in DATA"
+	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
 	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-policy"
 
 $(BIN)/python:
@@ -52,6 +53,10 @@ test: check unit e2e
 
 quality quality-voice: $(VENV)/.dev
 	MONITOR_SPEECH_DATA=$(DATA)/speech $(BIN)/python -m pytest tests/quality
+
+# A measurement of this machine; BENCH takes options such as --calls 4 --rounds 1.
+bench-alerts: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.alert_latency $(BENCH)
 
 voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from monitor import log
@@ -45,6 +46,7 @@ class Alerting:
         self.advisor = build_advisor(settings)
         self._destinations = build_destinations(settings, self._in_progress)
         self.store = build_store(settings, metrics)
+        self._place = _place(settings)
         self.recorder = Recorder(
             self.store.calls,
             metrics,
@@ -85,7 +87,7 @@ class Alerting:
             interrupted = await self.store.calls.interrupt()
             abandoned = await self.store.deliveries.abandon([c.name for c in self._couriers])
         except StoreError as error:
-            raise SettingsError(f"store: {error}") from error
+            raise SettingsError(f"{self._place}: {error.detail}") from error
         if interrupted:
             _log.warning("calls were interrupted", count=interrupted)
         if abandoned:
@@ -118,7 +120,7 @@ def build_store(settings: Settings, metrics: Metrics) -> Store:
         return Store(
             chosen.url.get_secret_value()
             if chosen.url is not None
-            else f"sqlite:///{settings.state_dir / 'monitor.db'}",
+            else f"sqlite:///{_file(settings)}",
             metrics,
             instance=chosen.instance,
             busy_timeout=chosen.busy_timeout,
@@ -128,9 +130,18 @@ def build_store(settings: Settings, metrics: Metrics) -> Store:
             every=kept.every,
         )
     except StoreError as error:
-        raise SettingsError(f"store: {error}") from error
+        raise SettingsError(f"{_place(settings)}: {error.detail}") from error
     except OSError as error:
         raise SettingsError(f"state_dir: {settings.state_dir}: {error.strerror}") from error
+
+
+def _file(settings: Settings) -> Path:
+    return settings.state_dir / "monitor.db"
+
+
+def _place(settings: Settings) -> str:
+    """The setting that says where the database is; never the URL, which holds a password."""
+    return f"state_dir: {_file(settings)}" if settings.store.url is None else "store.url"
 
 
 def build_advisor(settings: Settings) -> Advisor:

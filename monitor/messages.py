@@ -54,6 +54,8 @@ class StoreError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         """One word for metrics: locked, full, unreachable, closed or other."""
+        self.detail = detail
+        """For people, one line; the text never holds a credential."""
 
 
 class DeliveryError(Exception):

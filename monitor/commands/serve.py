@@ -1,6 +1,7 @@
 """serve: monitor live calls."""
 
 import sys
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import typer
@@ -14,15 +15,27 @@ from monitor.settings import SettingsError
 
 
 class Server(uvicorn.Server):
-    """Says where it listens as soon as it does, and ends event streams before it stops."""
+    """Says where it listens as soon as it does, and ends event streams before it stops.
+
+    Runs the application's lifespan itself: behind the ASGI protocol, what stops the service from
+    starting would end in a traceback instead of here.
+    """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        """`config` leaves the lifespan off."""
         super().__init__(config)
         self._service = service
+        self._running = AsyncExitStack()
 
     async def startup(self, sockets: Any = None) -> None:
-        """Start, then print the one line that scripts wait for."""
-        await super().startup(sockets)
+        """Start, then print the one line that scripts wait for; raises SettingsError."""
+        app = self._service.app
+        await self._running.enter_async_context(app.router.lifespan_context(app))
+        try:
+            await super().startup(sockets)
+        except BaseException:
+            await self._running.aclose()
+            raise
         if self.should_exit:
             return
         host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -34,6 +47,9 @@ class Server(uvicorn.Server):
         """Stop; readers of the event stream would otherwise keep their connections open."""
         self._service.close_streams()
         await super().shutdown(sockets)
+        # Who asks twice does not want to wait.
+        if not self.force_exit:
+            await self._running.aclose()
 
 
 def serve(
@@ -58,6 +74,7 @@ def serve(
             service.app,
             host=chosen.server.host,
             port=chosen.server.port,
+            lifespan="off",
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=15,
@@ -66,6 +83,9 @@ def serve(
         ),
         service,
     )
-    server.run()
+    try:
+        server.run()
+    except SettingsError as error:
+        fail(str(error))
     if not server.started:
         raise typer.Exit(1)

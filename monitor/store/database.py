@@ -71,32 +71,42 @@ class Database:
                 )
             else:
                 raise StoreError("other", f"{kind}: not a database this service knows")
-        except ArgumentError as error:
-            raise StoreError("other", "not a database URL") from error
+        except (ArgumentError, ValueError):
+            # A port that is no number may be half of a password.
+            wrong = "not a database URL; in user and password, percent-encode @ : / ? #"
+            raise StoreError("other", wrong) from None
         except ImportError as error:
             raise StoreError("other", "PostgreSQL needs the extra `postgres`") from error
         except OSError as error:
-            raise StoreError("other", f"{error.filename}: {error.strerror}") from error
+            raise StoreError("other", str(error.strerror)) from error
         self.kind = kind
 
     async def open(self) -> None:
         """Bring the tables up to date; raises StoreError."""
         if self._file is not None:
-            # A second service on this file would take the first one's calls for interrupted.
-            self._lock = Path(f"{self._file}.lock").open("w")  # noqa: ASYNC230
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self._lock.close()
-                raise StoreError("locked", f"another service uses {self._file}") from error
-        async with self.write() as connection:
+            self._lock = _locked(Path(f"{self._file}.lock"))
+        await self._connect()
+        # Not `write`: a service that does not start is not degraded.
+        async with self._failing(), self._writer.begin() as connection:
             if self.kind == "postgresql":
                 lock = text("SELECT pg_advisory_xact_lock(:n)")
                 await connection.execute(lock, {"n": _MIGRATION_LOCK})
             try:
                 await connection.run_sync(_migrate)
             except CommandError as error:
-                raise StoreError("other", f"migration: {error}") from error
+                newer = f"made by a newer version of this service: {error}"
+                raise StoreError("other", newer) from error
+            # One that may only be read shows it at a write, and tables may be up to date already.
+            await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+    async def _connect(self) -> None:
+        """Raise StoreError if there is no connection to be had."""
+        try:
+            async with self._failing(), self._writer.connect():
+                pass
+        except (TypeError, ValueError) as error:
+            # What follows the `?` of a URL only the driver can judge.
+            raise StoreError("other", _said(error)) from None
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -137,11 +147,29 @@ class Database:
         except (SQLAlchemyError, OSError, TimeoutError, sqlite3.Error) as error:
             # `orig` says what happened; SQLAlchemy's own text would repeat the row.
             cause = getattr(error, "orig", None) or error
-            raise StoreError(_reason(error), f"{type(cause).__name__}: {cause}"[:200]) from None
+            raise StoreError(_reason(error), _said(cause)) from None
 
     def insert(self, table: Table) -> Any:
         """An INSERT with ON CONFLICT, which the two databases spell alike but SQL does not know."""
         return (sqlite if self.kind == "sqlite" else postgresql).insert(table)
+
+
+def _locked(path: Path) -> TextIO:
+    """Hold a lock: a second service would take the first one's calls for interrupted."""
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise StoreError("other", f"{path.name}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise StoreError("locked", "another service uses it") from error
+    return file
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200].removesuffix(":")
 
 
 def _prepare(engine: AsyncEngine, begin: str, busy_timeout: float, query_only: str) -> None:

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.store.store import Store
 from tests.alerts import alert
 from tests.e2e.rig.postgres import Postgres
+from tests.refusal import PASSWORD, refused
 from tests.storecases import *  # noqa: F403
 from tests.storecases import accept
 
@@ -46,3 +49,24 @@ async def test_a_server_that_is_not_there_is_named(server: Postgres) -> None:
     with pytest.raises(StoreError, match="unreachable"):
         await store.open()
     await store.close()
+
+
+def test_the_service_does_not_start_on_a_database_that_is_not_there(
+    server: Postgres, tmp_path: Path
+) -> None:
+    url = server.url("nowhere").replace("@", f":{PASSWORD}@")
+    said = refused(tmp_path / "var", url)
+    assert said == 'error: store.url: Error: database "nowhere" does not exist'
+
+
+async def test_the_service_does_not_start_on_a_newer_database(
+    server: Postgres, tmp_path: Path
+) -> None:
+    url = server.create("newer")
+    store = Store(url, Metrics())
+    await store.open()
+    async with store.database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await store.close()
+    said = refused(tmp_path / "var", url)
+    assert said.startswith("error: store.url: made by a newer version of this service")

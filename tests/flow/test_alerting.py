@@ -33,7 +33,7 @@ def alerting(folder: Path, sink: MemorySink | None = None, **settings: Any) -> A
         ),
         ({"notify": [{"url": "nosuch://hunter2@x/"}]}, "notify 'notify': not a URL"),
         ({"store": {"url": "mysql://hunter2@x/"}}, "store"),
-        ({"store": {"url": "hunter2"}}, "store: other: not a database URL"),
+        ({"store": {"url": "hunter2"}}, "store.url: not a database URL"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, settings: dict[str, Any], named: str) -> None:

@@ -21,6 +21,7 @@ class Post:
     headers: Mapping[str, str]
     body: bytes
     at: float = field(default_factory=time.time)
+    monotonic: float = field(default_factory=time.monotonic)
 
     def json(self) -> Any:
         """The body as JSON."""
