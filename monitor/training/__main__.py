@@ -4,19 +4,19 @@ import argparse
 import json
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from monitor.inference.catalogue import VERSION_DIGITS
+from monitor.inference.catalogue import VERSION_DIGITS, sha256
 from monitor.training import callreport
 from monitor.training.audit import trivial_probe
 from monitor.training.callset import plain_calls
-from monitor.training.clips import TWINS_FILE, load_clips, trained_generators
+from monitor.training.clips import TWINS_FILE, Clip, load_clips, trained_generators
 from monitor.training.evaluate import lengths, report
-from monitor.training.export import export_network, sha256
+from monitor.training.export import export_network
 from monitor.training.floor import floor
 from monitor.training.judge import DevelopmentSet
 from monitor.training.library import Library, build_library
@@ -181,12 +181,11 @@ def _data(options: argparse.Namespace) -> None:
     kokoro_store(work, files, options.kokoro_each)
 
 
-def load_library(work: Path) -> Library:
+def load_library(work: Path, speech: AudioStore) -> Library:
     """The library of every store that was prepared."""
-
     names = [f"copy-{method}" for method in COPY_FAMILIES] + [ENGINE_STORE]
     copies = [AudioStore(work, name) for name in names if exists(work, name)]
-    return build_library(open_speech(work), copies)
+    return build_library(speech, copies)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -197,8 +196,9 @@ def _train(options: argparse.Namespace) -> None:
         threads=options.threads,
         workers=options.workers,
     )
-    trainer = Trainer(load_library(options.work), options.work / options.name, plan)
-    development = DevelopmentSet(open_speech(options.work))
+    speech = open_speech(options.work)
+    trainer = Trainer(load_library(options.work, speech), options.work / options.name, plan)
+    development = DevelopmentSet(speech)
     # A stopped run saves its checkpoint, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(trainer.run(development.measure))
@@ -211,13 +211,12 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    table = _scored(options)
+    table = _scored(options, load_clips(*options.data))
     print(len(table["logit"]), "windows of", len(np.unique(table["clip"])), "clips")
 
 
-def _scored(options: argparse.Namespace) -> Table:
+def _scored(options: argparse.Namespace, clips: Sequence[Clip]) -> Table:
     """The held-out windows under the model, from the last time if it is the same file."""
-    clips = load_clips(*options.data)
     path: Path = options.work / f"windows-{sha256(options.model)[:VERSION_DIGITS]}.npz"
     if not path.exists():
         table = score_clips(clips, options.model, processes=options.processes)
@@ -226,10 +225,10 @@ def _scored(options: argparse.Namespace) -> Table:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    trained = trained_generators(load_clips(*options.data))
-    found = report(_scored(options), trained)
+    clips = load_clips(*options.data)
+    found = report(_scored(options, clips), trained_generators(clips))
     if options.lengths:
-        found["lengths"] = lengths(load_clips(*options.data), options.model, options.processes)
+        found["lengths"] = lengths(clips, options.model, options.processes)
     (options.work / "report.json").write_text(json.dumps(found, indent=1))
     print(markdown(found))
 

@@ -1,6 +1,5 @@
 """Network → ONNX file: waveform (batch, samples) in, logit (batch,) out."""
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -60,8 +59,3 @@ def largest_difference(
         found = session.run({"waveform": waveform})[0]
         worst = max(worst, float(np.abs(found - expected).max()))
     return worst
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

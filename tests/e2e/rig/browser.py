@@ -3,14 +3,13 @@
 import shutil
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser as Connection
 from playwright.sync_api import ConsoleMessage, Page, Playwright, Request, sync_playwright
 
-from tests.e2e.rig.process import Process
+from tests.e2e.rig.process import Process, Started
 
 CHROMIUM = "/usr/bin/chromium"
 INSIDE = ("127.0.0.1", "localhost", "10.99.0.1")
@@ -32,7 +31,7 @@ _MEDIA_FLAGS = (
 )
 
 
-class Browser:
+class Browser(Started):
     """One Chromium with a fresh profile; `with Browser(...) as browser: page = browser.open(url)`.
 
     microphone and camera are a 48 kHz WAV and an MJPEG file. Both loop, unless once is set, when
@@ -134,17 +133,6 @@ class Browser:
 
     def _on_failed(self, request: Request) -> None:
         self.failed_requests.append(f"failed: {request.method} {request.url} {_why(request)}")
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _why(request: Request) -> str:

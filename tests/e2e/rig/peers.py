@@ -3,18 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tests.e2e.rig.process import Process, free_port, wait_until
+from tests.e2e.rig.process import Process, Started, free_port, wait_until
 
 PROMETHEUS = "/usr/bin/prometheus"
 ALERTMANAGER = "/usr/bin/prometheus-alertmanager"
 
 
-class Peer:
+class Peer(Started):
     """A program with an HTTP interface on a free port of loopback."""
 
     def __init__(self, binary: str, arguments: Sequence[str], folder: Path, port: int) -> None:
@@ -42,17 +41,6 @@ class Peer:
             return httpx.get(f"{self.url}/-/ready", timeout=2, trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 class Prometheus(Peer):

@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from tests.e2e.rig.process import Process, free_port
+from tests.e2e.rig.process import Process, Started, free_port
 
 USER = "postgres"
 
@@ -21,7 +20,7 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
-class Postgres:
+class Postgres(Started):
     """A server whose data nobody keeps; it refuses to run as root, so it does not."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,14 +80,3 @@ class Postgres:
         # setpriv becomes the user without a session of its own, so that signals reach the server.
         user = f"--reuid={USER}", f"--regid={USER}", "--clear-groups"
         return ["setpriv", *user] if os.geteuid() == 0 else []
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -34,7 +34,30 @@ def wait_until(look: Callable[[], T], timeout: float, what: str, every: float = 
         time.sleep(every)
 
 
-class Process:
+class Started:
+    """Something that runs for the length of a `with` block."""
+
+    def start(self) -> Self:
+        """Run it."""
+        raise NotImplementedError
+
+    def stop(self) -> object:
+        """End it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class Process(Started):
     """A child in a process group of its own; stopped by its own id, never by name."""
 
     def __init__(
@@ -127,11 +150,3 @@ class Process:
 
     def __enter__(self) -> Self:
         return self if self.running else self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

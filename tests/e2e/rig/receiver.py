@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
 
-from tests.e2e.rig.process import wait_until
+from tests.e2e.rig.process import Started, wait_until
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Post:
         return json.loads(self.body)
 
 
-class Receiver:
+class Receiver(Started):
     """Answers POST and PUT with a status, after a delay; other requests get 405.
 
     Set `status` and `delay` at any time; `plan` holds statuses for the next requests, used up
@@ -126,14 +125,3 @@ class Receiver:
                 """Say nothing."""
 
         return Handler
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -4,12 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
 from tests.e2e.rig.film import AudioCodec, VideoCodec
-from tests.e2e.rig.process import Process, free_port
+from tests.e2e.rig.process import Process, Started, free_port
 from tests.e2e.rig.recordings import Recordings
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -48,7 +47,7 @@ class Mount:
         return cls(name or voice, str(path), video, audio)
 
 
-class RtspServer:
+class RtspServer(Started):
     """Cameras at rtsp://127.0.0.1:PORT/name, in real time, over TCP and UDP.
 
     Each client gets the file from its start. After kill() or stop(), start() serves the same
@@ -119,14 +118,3 @@ class RtspServer:
     def stop(self) -> None:
         """End in order."""
         self.process.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

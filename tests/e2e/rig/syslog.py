@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from tests.e2e.rig.process import Process, free_port, wait_until
+from tests.e2e.rig.process import Process, Started, free_port, wait_until
 
 RSYSLOG = "/usr/sbin/rsyslogd"
 _RULES = """version=2
@@ -14,7 +13,7 @@ rule=:%found:json%
 """
 
 
-class Rsyslog:
+class Rsyslog(Started):
     """Listens for octet-counted messages on TCP, and on TLS if given a certificate.
 
     `certificate` is one file with key and certificate.
@@ -85,14 +84,3 @@ class Rsyslog:
     def _listens(self) -> bool:
         needle = f"0100007F:{self.port:04X} 00000000:0000 0A"
         return needle in Path("/proc/net/tcp").read_text()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from monitor.inference.catalogue import sha256
 from monitor.inference.onnx import Session
 from monitor.training.batches import BatchMaker, BatchPlan
 from monitor.training.channel import ChannelOdds
 from monitor.training.clips import Split
 from monitor.training.copysynthesis import phase_noise
-from monitor.training.export import export_network, largest_difference, sha256
+from monitor.training.export import export_network, largest_difference
 from monitor.training.library import Library, build_library
 from monitor.training.metrics import area_under_curve
 from monitor.training.network import VoiceNetwork
