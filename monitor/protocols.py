@@ -8,8 +8,10 @@ from monitor.types import (
     AbstentionReason,
     Alert,
     AudioFrame,
+    CueWindow,
     Gap,
     Outcome,
+    Reading,
     Tracks,
     Verdict,
     VideoFrame,
@@ -71,6 +73,17 @@ class Detector(Protocol[W_contra]):
 
     def judge(self, windows: Sequence[W_contra]) -> Sequence[float | AbstentionReason]:
         """Return a raw logit (higher = more likely fake) or a reason, one per window."""
+
+
+class Cue(Protocol):
+    """Measures one physical cue; shared by all calls, keeps nothing between windows."""
+
+    name: str
+    model: str
+    """First hexadecimal digits of a model file's SHA-256, or `none` for a cue without one."""
+
+    def measure(self, window: CueWindow) -> Reading:
+        """Return what this window shows, or why it shows nothing."""
 
 
 class Sink(Protocol):

@@ -11,6 +11,13 @@ from monitor.types.alert import (
     Seconds,
     Verdict,
 )
+from monitor.types.cue import (
+    MOUTH_SHAPE,
+    SOUND_BANDS,
+    SOUND_HZ,
+    CueWindow,
+    Reading,
+)
 from monitor.types.media import (
     SAMPLE_RATE,
     AudioFrame,
@@ -43,14 +50,19 @@ __all__ = [
     "Allowance",
     "AudioFrame",
     "AudioWindow",
+    "CueWindow",
     "FaceWindow",
     "Gap",
     "Guidance",
     "Image",
     "LostReason",
+    "MOUTH_SHAPE",
     "Outcome",
     "Quality",
+    "Reading",
     "SAMPLE_RATE",
+    "SOUND_BANDS",
+    "SOUND_HZ",
     "Score",
     "Seconds",
     "Span",

@@ -21,6 +21,20 @@ class AbstentionReason(StrEnum):
     """The face has too few pixels to judge."""
     NOT_MEASURABLE = "not_measurable"
     """Quality in which the detector was shown to be worse than saying nothing."""
+    FACE_TURNED = "face_turned"
+    """The face looks too far aside."""
+    OCCLUDED = "occluded"
+    """Something covers what is to be measured, or light hides it."""
+    BLURRED = "blurred"
+    """The picture is too soft, or compressed too hard, for what is to be measured."""
+    FEW_PICTURES = "few_pictures"
+    """Too few pictures a second."""
+    TOO_SHORT = "too_short"
+    """Too few seconds so far in which anything could be measured."""
+    NO_FEATURE = "no_feature"
+    """What is to be measured is not there: no highlight in the eyes, no beard, no event."""
+    NO_CONTRAST = "no_contrast"
+    """In this call the measurement does not differ from that of deliberately broken input."""
     NO_MODEL = "no_model"
     """No model is installed for this detector."""
     FAULT = "fault"
@@ -39,6 +53,8 @@ class Outcome:
     lost: tuple[Gap, ...] = ()
     """Gaps inside `fresh`."""
     quality: Quality = field(default_factory=dict)
+    details: Quality = field(default_factory=dict)
+    """What was measured, for people: never part of the decision."""
 
     @property
     def lost_seconds(self) -> float:

@@ -1,0 +1,75 @@
+"""Folders of face photographs and clips with a manifest → files with labels, and their pictures."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from monitor.ingest.convert import VideoSampler
+from monitor.types import Image
+
+WIDEST = 1280
+"""Pixels; wider pictures are scaled down, as the service does."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFile:
+    """One line of a manifest."""
+
+    path: Path
+    kind: str
+    """`image` or `video`."""
+    fake: bool
+    method: str
+    family: str
+    group: str
+    """One person where that is known."""
+    source: str
+    split: str
+    fps: float
+    """0 for a photograph."""
+    seconds: float
+    """0 for a photograph."""
+    audio: bool
+
+
+def read_album(folder: Path) -> list[FaceFile]:
+    """Read `manifest.csv`; raises OSError or ValueError naming the line that is wrong."""
+    found = []
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            try:
+                found.append(
+                    FaceFile(
+                        path=folder / row["path"],
+                        kind=row["kind"],
+                        fake=row["label"] == "fake",
+                        method=row["method"],
+                        family=row["method_family"],
+                        group=row["identity_group"],
+                        source=row["source"],
+                        split=row["split"],
+                        fps=float(row["fps"] or 0),
+                        seconds=float(row["duration_s"] or 0),
+                        audio=row["has_audio"] == "1",
+                    )
+                )
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"{folder / 'manifest.csv'}:{number}: {error}") from error
+    return found
+
+
+def pictures(path: Path, fps: float = 60.0) -> Iterator[tuple[float, Image]]:
+    """Yield (seconds, RGB picture) of a photograph or a clip, at most `fps` a second.
+
+    Converted as the service does. Raises av.error.FFmpegError for a file that cannot be read.
+    """
+    sampler = VideoSampler(fps, WIDEST)
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            time = float(frame.time or 0.0)
+            image = sampler.sample(frame, time)
+            if image is not None:
+                yield time, image
