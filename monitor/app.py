@@ -52,7 +52,7 @@ def open_file(
     progress: Callable[[float, float], None] | None = None,
 ) -> FileSource:
     """Make the source that replays a recording."""
-    return FileSource(path, participant, settings.video.fps, settings.video.width, progress)
+    return FileSource(path, participant, settings.video.sampling, settings.video.width, progress)
 
 
 def open_rtsp(
@@ -70,7 +70,7 @@ def open_rtsp(
         give_up_after=0.0 if retry_first else settings.rtsp.give_up_after,
         retry_first=retry_first,
     )
-    return RtspSource(uri, participant, settings.video.fps, settings.video.width, options)
+    return RtspSource(uri, participant, settings.video.sampling, settings.video.width, options)
 
 
 def build_canary(settings: Settings, stages: Stages, metrics: Metrics) -> Canary:
@@ -130,7 +130,7 @@ class Service:
 
         def open_whip(offer: Offer, participant: str) -> WebRtcSource:
             video = settings.video
-            return WebRtcSource(offer, participant, video.fps, video.width, webrtc)
+            return WebRtcSource(offer, participant, video.sampling, video.width, webrtc)
 
         def open_pull(request: api.SourceRequest) -> RtspSource:
             return open_rtsp(settings, request.uri, request.participant, request.transport)

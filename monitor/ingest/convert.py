@@ -9,6 +9,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from monitor.sampling import Sampling
 from monitor.types import SAMPLE_RATE, Image, Waveform
 
 
@@ -37,10 +38,10 @@ class AudioConverter:
 
 
 class VideoSampler:
-    """Picks pictures at a steady rate and converts only those, scaled down to a largest width."""
+    """Picks the pictures that are due and converts only those, scaled down to a largest width."""
 
-    def __init__(self, fps: float, max_width: int) -> None:
-        self._interval = 1.0 / fps
+    def __init__(self, sampling: Sampling, max_width: int) -> None:
+        self._sampling = sampling
         self._max_width = max_width
         self._next = 0.0
         self._reformatter = VideoReformatter()
@@ -49,8 +50,9 @@ class VideoSampler:
         """Return the picture as RGB if one is due at `time` (call seconds), else None."""
         if time < self._next:
             return None
-        # A step from the frame's own time, not from the schedule: after a gap no burst follows.
-        self._next = max(self._next + self._interval, time + self._interval / 2)
+        interval = 1 / self._sampling.rate(time)
+        # Not only a step from the picture before: after a gap there is nothing to catch up with.
+        self._next = max(self._next + interval, time + interval / 2)
         scale = min(1.0, self._max_width / frame.width)
         # Even sizes: swscale's fast paths need them.
         width = max(2, round(frame.width * scale) // 2 * 2)

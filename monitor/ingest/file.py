@@ -13,6 +13,7 @@ from monitor.channel import ChannelClosedError
 from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
 from monitor.ingest.thread import run_in_own_thread
 from monitor.protocols import Intake, SourceError
+from monitor.sampling import Sampling
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
 
 _log = log.get(__name__)
@@ -32,14 +33,14 @@ class FileSource:
         self,
         path: Path,
         participant: str,
-        video_fps: float,
+        sampling: Sampling,
         video_width: int,
         progress: Callable[[float, float], None] | None = None,
     ) -> None:
         """`progress(done, total)` hears call seconds, from the decode thread; total may be 0."""
         self._path = path
         self._participant = participant
-        self._video_fps = video_fps
+        self._sampling = sampling
         self._video_width = video_width
         self._progress = progress
         self._stop = threading.Event()
@@ -75,7 +76,7 @@ class FileSource:
         intake.put_threadsafe(Tracks(self._participant, audio is not None, video is not None))
         start = (container.start_time or 0) / av.time_base
         stated = (container.duration or 0) / av.time_base
-        converter, sampler = AudioConverter(), VideoSampler(self._video_fps, self._video_width)
+        converter, sampler = AudioConverter(), VideoSampler(self._sampling, self._video_width)
         heard = seen = 0.0
         cause = ""
         streams = [s for s in (audio, video) if s is not None]

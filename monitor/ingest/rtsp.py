@@ -20,6 +20,7 @@ from monitor.ingest.tape import Tape
 from monitor.ingest.thread import run_in_own_thread
 from monitor.log import redact
 from monitor.protocols import Intake, SourceError
+from monitor.sampling import Sampling
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
 
 _log = log.get(__name__)
@@ -51,7 +52,7 @@ class RtspSource:
         self,
         url: str,
         participant: str,
-        video_fps: float,
+        sampling: Sampling,
         video_width: int,
         options: RtspOptions,
         jitter: Callable[[], float] = random.random,
@@ -60,7 +61,7 @@ class RtspSource:
             raise ValueError("uri: an RTSP source needs an rtsp:// or rtsps:// URL")
         self._url = url
         self._participant = participant
-        self._video_fps = video_fps
+        self._sampling = sampling
         self._video_width = video_width
         self._options = options
         self._jitter = jitter
@@ -154,7 +155,7 @@ class RtspSource:
             intake.put_threadsafe(tracks)
         # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
         clock = MediaClock(intake.now)
-        converter, sampler = AudioConverter(), VideoSampler(self._video_fps, self._video_width)
+        converter, sampler = AudioConverter(), VideoSampler(self._sampling, self._video_width)
         heard: float | None = None
         keep = intake.encoded
         tape = Tape(self._participant, keep, streams) if keep is not None else None

@@ -21,6 +21,7 @@ from monitor.ingest.alignment import TrackClock, unwrapped
 from monitor.ingest.convert import VideoSampler
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
+from monitor.sampling import Sampling
 from monitor.types import VideoFrame
 
 RATE = 90_000
@@ -51,15 +52,17 @@ class SightCounts:
 class Sight:
     """Decodes one track; every method but `decode` belongs to the event loop."""
 
-    def __init__(self, participant: str, fps: float, width: int, leader: TrackClock | None) -> None:
-        """`fps` and `width` limit the pictures handed on; `leader` is the audio track's clock."""
+    def __init__(
+        self, participant: str, sampling: Sampling, width: int, leader: TrackClock | None
+    ) -> None:
+        """`sampling` and `width` limit what is handed on; `leader` is the audio track's clock."""
         self.clock = TrackClock(leader)
         self.counts = SightCounts()
         self.keep: PacketTarget | None = None
         """Where pictures go as they came; None when nobody keeps evidence."""
         self.ssrc: int | None = None
         self._participant = participant
-        self._sampler = VideoSampler(fps, width)
+        self._sampler = VideoSampler(sampling, width)
         self._timestamp = 0
         self._queue: deque[tuple[EncodedFrame, float]] = deque()
         self._ready = threading.Condition()

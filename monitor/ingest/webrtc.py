@@ -36,6 +36,7 @@ from monitor.ingest.sight import Sight
 from monitor.ingest.thread import run_in_own_thread
 from monitor.ingest.whip import Offer, OfferError
 from monitor.protocols import Intake
+from monitor.sampling import Sampling
 from monitor.types import Tracks
 
 __all__ = ["WebRtcOptions", "WebRtcSource", "offer_loopback"]
@@ -80,13 +81,13 @@ class WebRtcSource:
         self,
         offer: Offer,
         participant: str,
-        video_fps: float,
+        sampling: Sampling,
         video_width: int,
         options: WebRtcOptions,
     ) -> None:
         self._offer = offer
         self._participant = participant
-        self._video_fps = video_fps
+        self._sampling = sampling
         self._video_width = video_width
         self._options = options
         servers = [RTCIceServer(urls=url) for url in options.ice_servers]
@@ -193,7 +194,7 @@ class WebRtcSource:
                 _log.warning("track ignored", kind=transceiver.kind, participant=self._participant)
         if self._video is not None:
             leader = self._hearing.clock if self._hearing is not None else None
-            self._sight = Sight(self._participant, self._video_fps, self._video_width, leader)
+            self._sight = Sight(self._participant, self._sampling, self._video_width, leader)
 
     async def _until_the_end(self) -> str:
         while not self._ended.is_set():

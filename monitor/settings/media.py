@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from monitor.sampling import Sampling
 from monitor.settings.section import Section
 
 
@@ -12,8 +13,19 @@ class Video(Section):
 
     fps: float = Field(5.0, gt=0, le=60)
     """Pictures looked at per second."""
+    burst_fps: float = Field(15.0, gt=0, le=60)
+    """Pictures per second in a burst, for what moves: lips, eyelids; at least `fps` are taken."""
+    burst_seconds: float = Field(10.0, ge=0)
+    """Length of a burst; 0 switches physical cues off."""
+    burst_every: float = Field(30.0, gt=0)
+    """Seconds from one burst to the next; not more than `burst_seconds` means always."""
     width: int = Field(1280, ge=160, le=3840)
     """Pixels; wider pictures are scaled down before faces are searched."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """When pictures are looked at."""
+        return Sampling(self.fps, self.burst_fps, self.burst_seconds, self.burst_every)
 
 
 class Rtsp(Section):

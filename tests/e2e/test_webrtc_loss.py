@@ -19,6 +19,7 @@ from playwright.sync_api import Page
 
 from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
 from monitor.ingest.whip import read_offer
+from monitor.sampling import Sampling
 from tests.e2e.conftest import HUMAN
 from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.process import Process
@@ -169,7 +170,9 @@ def published(
     intake = MemoryIntake()
 
     async def open_source() -> tuple[WebRtcSource, str, Relay]:
-        source = WebRtcSource(read_offer(sdp), "remote", 30.0, 640, options or WebRtcOptions())
+        source = WebRtcSource(
+            read_offer(sdp), "remote", Sampling.steady(30), 640, options or WebRtcOptions()
+        )
         answer = await source.answer()
         found = re.search(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host", answer)
         assert found
@@ -234,7 +237,9 @@ def test_gstreamer_publishes_with_its_certificate_of_rsa(tmp_path: Path) -> None
     intake = MemoryIntake()
 
     async def receive() -> str:
-        source = WebRtcSource(read_offer(offer.read_text()), "remote", 15, 640, WebRtcOptions())
+        source = WebRtcSource(
+            read_offer(offer.read_text()), "remote", Sampling.steady(15), 640, WebRtcOptions()
+        )
         answer.with_suffix(".tmp").write_text(await source.answer())
         answer.with_suffix(".tmp").rename(answer)
         asyncio.get_running_loop().call_later(6, source.hang_up)

@@ -18,6 +18,7 @@ from monitor.detectors.face import FaceDetector
 from monitor.ingest.file import FileSource
 from monitor.metrics import Metrics
 from monitor.protocols import Intake, Source
+from monitor.sampling import Sampling
 from monitor.settings import SettingsError, load
 from monitor.types import AbstentionReason, AlertType, AudioWindow
 from tests.fakes import POLICY, BrokenDetector, LevelDetector, ScriptedSource, noise, stages
@@ -45,7 +46,7 @@ def files(tmp_path: Path) -> Mapping[Kind, Path]:
 
 
 def open_file(path: Path) -> Source:
-    return FileSource(path, "canary", 5.0, 1280)
+    return FileSource(path, "canary", Sampling(), 1280)
 
 
 class Rig:

@@ -8,6 +8,7 @@ from monitor.channel import ChannelClosedError
 from monitor.ingest.file import FileSource
 from monitor.packet import PacketTarget
 from monitor.protocols import Media, SourceError
+from monitor.sampling import Sampling
 from monitor.types import AudioFrame, Gap, LostReason, Tracks, VideoFrame
 from tests.flow.conftest import write_media
 
@@ -35,7 +36,9 @@ class Collector:
 
 async def read(path: Path, limit: int = 10_000) -> tuple[str, list[Media]]:
     intake = Collector(limit)
-    reason = await FileSource(path, "remote", video_fps=5, video_width=640).run(intake)
+    reason = await FileSource(path, "remote", sampling=Sampling.steady(5), video_width=640).run(
+        intake
+    )
     return reason, intake.media
 
 

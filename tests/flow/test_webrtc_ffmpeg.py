@@ -20,6 +20,7 @@ from monitor.evidence.matroska import remux
 from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
 from monitor.ingest.whip import read_offer
 from monitor.packet import EncodedPacket
+from monitor.sampling import Sampling
 from tests.flow.webrtc import MemoryIntake, loopback_only
 from tests.unit.evidence.media import frames
 
@@ -86,7 +87,7 @@ async def test_ffmpeg_publishes(tmp_path: Path, kind: str) -> None:
 
     async def publish(request: Request) -> Response:
         offer = read_offer((await request.body()).decode())
-        source = WebRtcSource(offer, "remote", 5.0, 640, WebRtcOptions())
+        source = WebRtcSource(offer, "remote", Sampling.steady(5), 640, WebRtcOptions())
         answer = await source.answer()
         sources.append(source)
         running.append(asyncio.create_task(source.run(intake)))

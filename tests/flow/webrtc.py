@@ -18,6 +18,7 @@ from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
 from monitor.ingest.whip import read_offer
 from monitor.packet import PacketTarget
 from monitor.protocols import Media
+from monitor.sampling import Sampling
 from monitor.types import AudioFrame, Gap, VideoFrame
 
 
@@ -250,7 +251,7 @@ async def publish(
     # Without candidates in the offer the only way is through the relay.
     sdp = re.sub(r"a=(?:candidate|end-of-candidates).*\r\n", "", client.localDescription.sdp)
     offer = read_offer(sdp)
-    source = WebRtcSource(offer, "remote", 25.0, 640, options or WebRtcOptions())
+    source = WebRtcSource(offer, "remote", Sampling.steady(25), 640, options or WebRtcOptions())
     answer = await source.answer()
     network = network or Network()
     audio_types = {int(n) for n in re.findall(r"a=rtpmap:(\d+) (?:opus|PCM|G722)", answer)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from monitor.ingest.convert import VideoSampler
+from monitor.sampling import Sampling
 from monitor.types import Image
 
 WIDEST = 1280
@@ -66,7 +67,7 @@ def pictures(path: Path, fps: float = 60.0) -> Iterator[tuple[float, Image]]:
 
     Converted as the service does. Raises av.error.FFmpegError for a file that cannot be read.
     """
-    sampler = VideoSampler(fps, WIDEST)
+    sampler = VideoSampler(Sampling.steady(fps), WIDEST)
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             time = float(frame.time or 0.0)

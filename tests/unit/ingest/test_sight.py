@@ -5,6 +5,7 @@ import pytest
 from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.sight import CAPACITY, Sight, is_key_frame
 from monitor.packet import EncodedPacket
+from monitor.sampling import Sampling
 
 KEY, DELTA = b"\x10\0\0", b"\x11\0\0"
 
@@ -29,7 +30,7 @@ def test_key_frames_are_recognised() -> None:
 
 
 def test_a_full_queue_is_emptied_and_goes_on_at_a_key_frame(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     for number in range(CAPACITY + 1):
         sight.push(frame(number), -100.0)
     assert sight.counts.dropped == CAPACITY + 1
@@ -42,7 +43,7 @@ def test_a_full_queue_is_emptied_and_goes_on_at_a_key_frame(clock: list[float]) 
 
 
 def test_pictures_are_kept_as_they_came_even_when_the_decoder_is_late(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     kept: list[EncodedPacket] = []
     sight.keep = kept.append
     for number in range(CAPACITY + 1):
@@ -55,7 +56,7 @@ def test_pictures_are_kept_as_they_came_even_when_the_decoder_is_late(clock: lis
 
 
 def test_a_sender_that_sends_no_key_frame_is_decoded_all_the_same(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     sight.push(frame(0), -100.0)
     sight.lost()
     sight.push(frame(1), -100.0)
@@ -65,7 +66,7 @@ def test_a_sender_that_sends_no_key_frame_is_decoded_all_the_same(clock: list[fl
 
 
 def test_a_freeze_asks_once_a_second_and_only_while_packets_come(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     forgotten: list[None] = []
 
     def asks(packet_at: float | None) -> bool:
@@ -85,14 +86,14 @@ def test_a_freeze_asks_once_a_second_and_only_while_packets_come(clock: list[flo
 
 
 def test_a_muted_camera_is_not_asked(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     sight.wants_key_frame(100.0, lambda: None)
     clock[0] = 110.0
     assert not sight.wants_key_frame(100.5, lambda: None)
 
 
 def test_a_picture_that_cannot_be_decoded_asks(clock: list[float]) -> None:
-    sight = Sight("remote", 5, 640, None)
+    sight = Sight("remote", Sampling.steady(5), 640, None)
     sight._failed = True
     assert sight.wants_key_frame(100.0, lambda: None)
     clock[0] = 100.5

@@ -1,0 +1,34 @@
+"""How many pictures a second are looked at, as a function of call time alone.
+
+Forgery needs a few pictures a second; what moves, such as lips and eyelids, needs more, but not
+all the time. As call time decides, a recording is looked at exactly as the call was.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Pictures at `fps`, and in bursts at `burst_fps` for what moves."""
+
+    fps: float = 5.0
+    """Pictures a second."""
+    burst_fps: float = 15.0
+    """Pictures a second within a burst; not less than `fps`."""
+    burst_seconds: float = 10.0
+    """Length of a burst; 0 for none."""
+    burst_every: float = 30.0
+    """Seconds from the beginning of one burst to that of the next; the first is at 0."""
+
+    @classmethod
+    def steady(cls, fps: float) -> "Sampling":
+        """The same rate all the time."""
+        return cls(fps, burst_seconds=0.0)
+
+    def bursting(self, time: float) -> bool:
+        """Whether call second `time` lies in a burst."""
+        return time % self.burst_every < self.burst_seconds
+
+    def rate(self, time: float) -> float:
+        """Pictures a second at call second `time`."""
+        return max(self.fps, self.burst_fps) if self.bursting(time) else self.fps
