@@ -18,6 +18,7 @@ from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Catalogue, CatalogueError, Model, default_folder
 from monitor.inference.executor import Executor
 from monitor.metrics import Metrics
+from monitor.protocols import FaceJudge
 from monitor.settings import Settings
 from monitor.types import AlertType
 
@@ -38,7 +39,21 @@ def load_judges(folder: Path, others: Judges | None = None) -> Judges:
     policies = {AlertType.VOICE: load_policy(model.decision, model)}
     same = others is not None and others.voice.model == model.version
     voice = others.voice if others is not None and same else VoiceDetector(model)
-    return Judges(voice, FaceDetector(), policies)
+    return Judges(voice, _face(catalogue, policies, others), policies)
+
+
+def _face(
+    catalogue: Catalogue, policies: dict[AlertType, policy.Policy], others: Judges | None
+) -> FaceJudge:
+    """The face's detector; a folder without its model is one for voices only."""
+    if "face" not in catalogue.models:
+        return FaceDetector()
+    model = catalogue.verified("face")
+    if model.decision is not None:
+        policies[AlertType.FACE] = load_policy(model.decision, model)
+    if others is not None and others.face.model == model.version:
+        return others.face
+    return FaceDetector(model)
 
 
 def load_policy(path: Path, model: Model) -> policy.Policy:
@@ -89,6 +104,7 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
         cascade=Cascade(),
         judges=judges,
         challenger=challenger,
+        sampling=settings.video.sampling,
         executor=Executor(settings.limits.inference_threads, metrics.stage),
         timing=timing,
         wall=lambda: datetime.now(UTC),

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monitor.packet import PacketTarget
 from monitor.types import (
     AbstentionReason,
     Alert,
     AudioFrame,
     CueWindow,
+    FaceLook,
+    FaceWindow,
     Gap,
     Outcome,
     Reading,
@@ -73,6 +78,20 @@ class Detector(Protocol[W_contra]):
 
     def judge(self, windows: Sequence[W_contra]) -> Sequence[float | AbstentionReason]:
         """Return a raw logit (higher = more likely fake) or a reason, one per window."""
+
+
+class FaceJudge(Protocol):
+    """Looks at faces as they come, and judges windows of what it saw."""
+
+    name: str
+    model: str
+    """First hexadecimal digits of the model file's SHA-256, or `none`."""
+
+    def look(self, crops: NDArray[np.uint8]) -> Sequence[FaceLook]:
+        """Judge upright crops, shape (faces, 3, side, side), RGB; nothing without a model."""
+
+    def judge(self, window: FaceWindow) -> Reading:
+        """Return the window's logit (higher = more likely fake), or why it has none."""
 
 
 class Cue(Protocol):

@@ -4,7 +4,10 @@ Forgery needs a few pictures a second; what moves, such as lips and eyelids, nee
 all the time. As call time decides, a recording is looked at exactly as the call was.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from monitor.types import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,30 @@ class Sampling:
         """Whether call second `time` lies in a burst."""
         return time % self.burst_every < self.burst_seconds
 
+    def bursts_in(self, span: Span) -> bool:
+        """Whether a part of `span` lies in a burst."""
+        into = span.start % self.burst_every
+        return into < self.burst_seconds or (
+            self.burst_seconds > 0 and into + span.duration > self.burst_every
+        )
+
     def rate(self, time: float) -> float:
         """Pictures a second at call second `time`."""
         return max(self.fps, self.burst_fps) if self.bursting(time) else self.fps
+
+
+class Pace:
+    """Tells which of the pictures that come are due, at a rate that may depend on call time."""
+
+    def __init__(self, rate: Callable[[float], float]) -> None:
+        self._rate = rate
+        self._next = 0.0
+
+    def due(self, time: float) -> bool:
+        """Whether the picture of call second `time` is due; pictures come in order."""
+        if time < self._next:
+            return False
+        interval = 1 / self._rate(time)
+        # Not only a step from the picture before: after a gap there is nothing to catch up with.
+        self._next = max(self._next + interval, time + interval / 2)
+        return True

@@ -62,6 +62,8 @@ def window(outcome: Outcome) -> Record:
     if outcome.lost:
         record["lost"] = [{**span(g.span), "reason": str(g.reason)} for g in outcome.lost]
     record["quality"] = {k: _number(v, 3) for k, v in outcome.quality.items()}
+    if outcome.details:
+        record["details"] = {k: _number(v, 3) for k, v in outcome.details.items()}
     return record
 
 

@@ -18,6 +18,7 @@ from monitor.decision.sequential import ScanModel
 from monitor.detectors.face import FaceDetector
 from monitor.inference.executor import Executor
 from monitor.protocols import Intake, Media
+from monitor.sampling import Sampling
 from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,
@@ -85,6 +86,7 @@ def stages(
         cascade=Cascade(),
         judges=Judges(voice, FaceDetector(), {AlertType.VOICE: POLICY}),
         challenger=challenger,
+        sampling=Sampling(),
         executor=Executor(threads),
         timing=AlarmTiming(),
         wall=lambda: datetime(2026, 1, 1, tzinfo=UTC),

@@ -9,16 +9,26 @@ parts hold every second from the first picture to the end given to `flush`.
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.analysis.alignment import CROP_SIDE
 from monitor.analysis.faces import FaceFrame
 from monitor.types import FaceWindow, Span
 
 _LATE_START = 0.5
 """Seconds at its beginning that a participant's first window may lack, as for the voice. When it
 would lack more, it starts with the first picture and is up to half a second longer instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceScores:
+    """What a detector made of the crops of one picture."""
+
+    face: float | None = None
+    """Logit of the followed face; None when it was not looked at in this picture."""
+    others: tuple[float, ...] = ()
+    """Logits of further faces, the most prominent first."""
 
 
 class FaceWindower:
@@ -32,7 +42,7 @@ class FaceWindower:
         self._participant = participant
         self._length = length
         self._hop = hop
-        self._frames: deque[FaceFrame] = deque()
+        self._frames: deque[tuple[FaceFrame, FaceScores]] = deque()
         self._begin = math.nan
         """Call seconds before which nothing is known: the first picture, or the end of a hole."""
         self._accounted = math.nan
@@ -40,7 +50,7 @@ class FaceWindower:
         self._next = 0
         """The next window ends at this many hops of call time."""
 
-    def push(self, frame: FaceFrame) -> Iterator[FaceWindow]:
+    def push(self, frame: FaceFrame, scores: FaceScores) -> Iterator[FaceWindow]:
         """Add what was seen in one picture; yield the windows that end at or before it.
 
         Pictures may be out of order; one that is too late counts in the windows still open only.
@@ -51,10 +61,10 @@ class FaceWindower:
             self._next = math.ceil(first - 1e-9)
         yield from self._until(frame.time)
         place = len(self._frames)
-        while place and self._frames[place - 1].time > frame.time:
+        while place and self._frames[place - 1][0].time > frame.time:
             place -= 1
         if frame.time >= self._begin:
-            self._frames.insert(place, frame)
+            self._frames.insert(place, (frame, scores))
 
     def skip(self, time: float) -> Iterator[FaceWindow]:
         """Nothing is shown until call second `time`: yield the windows that end before it."""
@@ -75,7 +85,7 @@ class FaceWindower:
     def _until(self, time: float) -> Iterator[FaceWindow]:
         """Windows whose end call time `time` has reached."""
         while (end := self._next * self._hop) <= time:
-            if not self._frames or self._frames[-1].time < self._start(end):
+            if not self._frames or self._frames[-1][0].time < self._start(end):
                 hops = max(self._next, math.floor(time / self._hop))
                 yield self._empty(Span(self._accounted, hops * self._hop))
                 self._frames.clear()
@@ -91,26 +101,32 @@ class FaceWindower:
 
     def _window(self, end: float) -> FaceWindow:
         start = self._start(end)
-        while self._frames and self._frames[0].time < start:
+        while self._frames and self._frames[0][0].time < start:
             self._frames.popleft()
         self._accounted = end
-        frames = [frame for frame in self._frames if frame.time < end]
-        faces = [(frame.time, frame.face) for frame in frames if frame.face is not None]
-        shown = [(time, face.crop) for time, face in faces if face.crop is not None]
-        if not frames:
+        inside = [(frame, scores) for frame, scores in self._frames if frame.time < end]
+        if not inside:
             return self._empty(Span(start, end))
+        frames = [frame for frame, _ in inside]
+        faces = [frame.face for frame in frames if frame.face is not None]
         quality = {
             "found_share": len(faces) / len(frames),
             "faces_lost": float(sum(frame.lost for frame in frames)),
         }
         if faces:
-            for name in faces[0][1].quality:
-                quality[name] = float(np.median([face.quality[name] for _, face in faces]))
+            quality["faces"] = float(max(len(frame.others) for frame in frames) + 1)
+            for name in faces[0].quality:
+                quality[name] = float(np.median([face.quality[name] for face in faces]))
+        others = [scores.others for _, scores in inside]
         return FaceWindow(
             participant=self._participant,
             span=Span(start, end),
-            crops=np.stack([crop for _, crop in shown]) if shown else _NO_CROPS,
-            times=np.array([time for time, _ in shown], np.float64),
+            logits=np.array([s.face for _, s in inside if s.face is not None], np.float32),
+            others=tuple(
+                np.array([logits[rank] for logits in others if len(logits) > rank], np.float32)
+                for rank in range(max(map(len, others)))
+            ),
+            shown=any(face.crop is not None for face in faces),
             frames=len(frames),
             quality=quality,
         )
@@ -119,11 +135,9 @@ class FaceWindower:
         return FaceWindow(
             participant=self._participant,
             span=span,
-            crops=_NO_CROPS,
-            times=np.zeros(0),
+            logits=np.zeros(0, np.float32),
+            others=(),
+            shown=False,
             frames=0,
             quality={"found_share": 0.0, "faces_lost": 0.0},
         )
-
-
-_NO_CROPS = np.zeros((0, 3, CROP_SIDE, CROP_SIDE), np.uint8)

@@ -30,9 +30,11 @@ _SAME_BOX = 0.6
 """Less overlap between the followed box and the found one means that following has drifted."""
 _RIVAL = 2.0
 """A face this many times as prominent takes over from the followed one."""
-_SMALLER = 0.6
-"""Share of the followed face's width below which no other face is looked for: none that small
-could take over, and the cascade's cost falls with the square of the width."""
+_SMALLER = 0.35
+"""Share of the followed face's width below which no other face is looked for: who sits that far
+behind is not in the conversation, and the cascade's cost falls with the square of the width."""
+_MOST_OTHERS = 3
+"""Further faces that are judged, at most: a crowd is not a participant."""
 _FAR = 0.12
 """O-Net looks again when it moved the box by more than this share of the width."""
 _REST_HZ = 1.0
@@ -61,7 +63,8 @@ class TrackedFace:
     quality: Quality
     """face_px: width of the box in pixels of the picture; sharpness: variance of the Laplacian of
     the luma (0 to 255) of the face at 64 pixels width; brightness: mean luma, 0 to 1;
-    yaw_degrees: positive towards the picture's right, a rough measure."""
+    yaw_degrees: positive towards the picture's right, a rough measure; bits_per_pixel: as in the
+    VideoFrame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class FaceFrame:
     time: float
     """Call seconds."""
     face: TrackedFace | None
+    others: tuple[TrackedFace, ...]
+    """Further faces, the most prominent first; only where a full pass of the cascade was made."""
     found: bool
     """This picture starts a track: a face appeared, or another one took over."""
     lost: bool
@@ -95,12 +100,15 @@ class FaceTracker:
         self._fit(frame.image)
         before = self._face
         if self._resting(frame.time):
-            return FaceFrame(frame.participant, frame.time, None, found=False, lost=False)
+            return FaceFrame(frame.participant, frame.time, None, (), found=False, lost=False)
         face = self._followed(frame.image)
         same = face is not None
+        others: list[Face] = []
         if face is None or not 0 <= frame.time - self._searched < _SEARCH_EVERY:
             self._searched = frame.time
-            face, same = self._found(frame.image, face)
+            faces = self._detected(frame.image, face)
+            face, same = self._chosen(frame.image, face, faces)
+            others = self._apart(frame.image, face, faces)
         self._face = face
         tracked = None
         if face is None:
@@ -116,6 +124,7 @@ class FaceTracker:
             participant=frame.participant,
             time=frame.time,
             face=tracked,
+            others=tuple(_measured(frame, other) for other in others),
             found=face is not None and not same,
             lost=before is not None and not same,
         )
@@ -150,10 +159,28 @@ class FaceTracker:
             return near
         return self._cascade.refine(image, near.box)
 
-    def _found(self, image: Image, followed: Face | None) -> tuple[Face | None, bool]:
-        """The face to go on with after a full pass, and whether it is the one followed so far."""
+    def _detected(self, image: Image, followed: Face | None) -> list[Face]:
+        """Every face that matters beside the followed one."""
         least = _SMALLER * followed.width if followed is not None else 0.0
-        faces = self._cascade.detect(image, least)
+        return self._cascade.detect(image, least)
+
+    def _apart(self, image: Image, chosen: Face | None, faces: list[Face]) -> list[Face]:
+        """The other faces large enough to be judged, the most prominent first."""
+        if chosen is None:
+            return []
+        apart = [
+            face
+            for face in faces
+            if face.width >= MIN_FACE_PX
+            and overlap(chosen.box[None], face.box[None])[0, 0] < _SAME_FACE
+        ]
+        apart.sort(key=lambda face: -_prominence(face, image))
+        return apart[:_MOST_OTHERS]
+
+    def _chosen(
+        self, image: Image, followed: Face | None, faces: list[Face]
+    ) -> tuple[Face | None, bool]:
+        """The face to go on with after a full pass, and whether it is the one followed so far."""
         known = followed or self._face
         same = None
         if known is not None and faces:
@@ -178,17 +205,8 @@ class FaceTracker:
     def _tracked(self, frame: VideoFrame, face: Face) -> TrackedFace:
         points = np.concatenate([face.box.reshape(2, 2), face.landmarks])
         points = self._steadied.next(frame.time, points)
-        box, landmarks = points[:2].reshape(4), points[2:]
-        width = float(box[2] - box[0])
-        crop = align(frame.image, landmarks) if width >= MIN_FACE_PX else None
-        luma = _luma(crop if crop is not None else align(frame.image, landmarks, CROP_SIDE // 2))
-        quality = {
-            "face_px": width,
-            "sharpness": sharpness(luma),
-            "brightness": float(luma.mean()) / 255,
-            "yaw_degrees": yaw_degrees(face.landmarks),
-        }
-        return TrackedFace(box, landmarks, face.score, crop, quality)
+        steady = Face(points[:2].reshape(4), points[2:], face.score)
+        return _measured(frame, steady, yaw_degrees(face.landmarks))
 
 
 class _Steadied:
@@ -240,6 +258,21 @@ def yaw_degrees(landmarks: Points) -> float:
     aside = (down[1] * nose[0] - down[0] * nose[1]) / max(float(np.hypot(*down)), 1e-6)
     apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
     return math.degrees(math.atan2(aside, _NOSE_DEPTH * max(apart, 1e-6)))
+
+
+def _measured(frame: VideoFrame, face: Face, yaw: float | None = None) -> TrackedFace:
+    """The crop and the quality of a face; `yaw` from unsmoothed landmarks where there are such."""
+    image = frame.image
+    crop = align(image, face.landmarks) if face.width >= MIN_FACE_PX else None
+    luma = _luma(crop if crop is not None else align(image, face.landmarks, CROP_SIDE // 2))
+    quality = {
+        "face_px": face.width,
+        "sharpness": sharpness(luma),
+        "brightness": float(luma.mean()) / 255,
+        "yaw_degrees": yaw if yaw is not None else yaw_degrees(face.landmarks),
+        "bits_per_pixel": frame.bits_per_pixel,
+    }
+    return TrackedFace(face.box, face.landmarks, face.score, crop, quality)
 
 
 def _prominence(face: Face, image: Image) -> float:

@@ -2,25 +2,41 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from monitor import log
-from monitor.analysis.face_windows import FaceWindower
-from monitor.analysis.faces import FaceTracker
+from monitor.analysis.face_windows import FaceScores, FaceWindower
+from monitor.analysis.faces import FaceFrame, FaceTracker
+from monitor.calls.absence import Absences
 from monitor.calls.judgement import judged
 from monitor.calls.stages import Stages
-from monitor.types import AlertType, FaceWindow, Gap, LostReason, Outcome, Span, VideoFrame
+from monitor.sampling import Pace
+from monitor.types import (
+    AbstentionReason,
+    AlertType,
+    FaceLook,
+    FaceWindow,
+    Outcome,
+    Reading,
+    Span,
+    VideoFrame,
+)
 
 _log = log.get(__name__)
+LOOKS_HZ = 2.0
+"""Crops of the followed face that are judged a second: more say the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one picture brought."""
 
-    found: bool
-    """A face track begins here."""
-    lost: bool
-    """A face track ends here."""
+    frame: FaceFrame | None
+    """None when this picture was not searched for faces."""
+    look: FaceLook | None
+    """Of the followed face; None when it was not judged in this picture."""
     outcomes: tuple[Outcome, ...]
 
 
@@ -33,31 +49,37 @@ class FacePath:
         self._stages = stages
         self._tracker = FaceTracker(stages.cascade)
         self._windower = FaceWindower(participant)
+        self._tracking = Pace(lambda _: stages.sampling.fps)
+        self._looking = Pace(lambda _: LOOKS_HZ)
+        self._absences = Absences(participant)
         self._accounted: float | None = None
         self._end = 0.0
-        self._pauses: list[Span] = []
-        """Call seconds that were not monitored on purpose and are not accounted for yet."""
 
-    async def push(self, frame: VideoFrame) -> Seen:
+    async def push(self, picture: VideoFrame) -> Seen:
         """Take a picture in."""
         if self._accounted is None:
-            self._accounted = frame.time
-        self._end = frame.time
+            self._accounted = picture.time
+        self._end = picture.time
+        if not self._tracking.due(picture.time):
+            return Seen(None, None, ())
         try:
-            face = await self._stages.executor.run("face", lambda: self._tracker.look(frame))
+            frame, looks = await self._stages.executor.run("face", partial(self._see, picture))
         except Exception:  # noqa: BLE001
             # One bad picture must not end the call.
             _log.exception("detector failed", detector="face", call=self._call)
-            return Seen(False, False, ())
-        outcomes = tuple(self._outcomes(self._windower.push(face)))
-        return Seen(face.found, face.lost, outcomes)
+            return Seen(None, None, ())
+        look, others = (looks[0], looks[1:]) if looks else (None, [])
+        scores = FaceScores(
+            None if look is None else look.logit, tuple(other.logit for other in others)
+        )
+        outcomes = tuple(self._outcomes(self._windower.push(frame, scores)))
+        return Seen(frame, look, outcomes)
 
     def unseen(self, span: Span) -> tuple[Outcome, ...]:
         """Take in that monitoring was paused in `span`; pauses come in order."""
         if self._accounted is None:
             return ()
-        start = self._pauses[-1].end if self._pauses else self._end
-        self._pauses.append(Span(max(start, span.start), span.end))
+        self._absences.pause(span, self._end)
         self._end = max(self._end, span.end)
         return tuple(self._outcomes(self._windower.skip(span.end)))
 
@@ -65,16 +87,23 @@ class FacePath:
         """Judge what is left."""
         return tuple(self._outcomes(self._windower.flush(self._end)))
 
+    def _see(self, picture: VideoFrame) -> tuple[FaceFrame, list[FaceLook]]:
+        """Follow the face; judge it if it is due, and with it others where they were found."""
+        frame = self._tracker.look(picture)
+        crop = frame.face.crop if frame.face is not None else None
+        others = [other.crop for other in frame.others if other.crop is not None]
+        if crop is None or not (self._looking.due(picture.time) or others):
+            return frame, []
+        return frame, list(self._stages.judges.face.look(np.stack([crop, *others])))
+
     def _outcomes(self, windows: Iterable[FaceWindow]) -> Iterator[Outcome]:
         judges = self._stages.judges
         for window in windows:
             start = self._accounted if self._accounted is not None else window.span.start
             self._accounted = window.span.end
             fresh = Span(min(start, window.span.end), window.span.end)
-            lost = tuple(self._lost(fresh, window.frames == 0))
-            self._pauses = [pause for pause in self._pauses if pause.end > fresh.end]
             yield judged(
-                judges.face.judge([window])[0],
+                self._judge(window),
                 detector=judges.face.name,
                 model=judges.face.model,
                 policy=judges.policies.get(AlertType.FACE),
@@ -82,20 +111,13 @@ class FacePath:
                 span=window.span,
                 fresh=fresh,
                 quality=window.quality,
-                lost=lost,
+                lost=self._absences.take(fresh, window.frames == 0),
             )
 
-    def _lost(self, fresh: Span, away: bool) -> Iterator[Gap]:
-        """Gaps in `fresh`: pauses, and the rest if not one picture came in a whole window."""
-        at = fresh.start
-        for pause in self._pauses:
-            start, end = max(pause.start, at), min(pause.end, fresh.end)
-            if end <= start:
-                continue
-            if away and start > at:
-                yield Gap(self._participant, Span(at, start), LostReason.IDLE)
-            yield Gap(self._participant, Span(start, end), LostReason.PAUSED)
-            at = end
-        if away and fresh.end > at:
-            # The video was away, not the face.
-            yield Gap(self._participant, Span(at, fresh.end), LostReason.IDLE)
+    def _judge(self, window: FaceWindow) -> Reading:
+        try:
+            return self._stages.judges.face.judge(window)
+        except Exception:  # noqa: BLE001
+            # One bad window must not end the call.
+            _log.exception("detector failed", detector="face", call=self._call)
+            return Reading(None, AbstentionReason.FAULT)

@@ -1,11 +1,20 @@
 """A detector's result for one window → the outcome that is recorded."""
 
 from monitor.decision.policy import Policy
-from monitor.types import Abstention, AbstentionReason, Gap, Outcome, Quality, Score, Span
+from monitor.types import (
+    Abstention,
+    AbstentionReason,
+    Gap,
+    Outcome,
+    Quality,
+    Reading,
+    Score,
+    Span,
+)
 
 
 def judged(
-    result: float | AbstentionReason,
+    result: float | AbstentionReason | Reading,
     *,
     detector: str,
     model: str,
@@ -20,9 +29,10 @@ def judged(
 
     Without a policy nothing is known about what a logit means, so it counts as no model.
     """
-    reason = result if isinstance(result, AbstentionReason) else AbstentionReason.NO_MODEL
-    if policy is not None and not isinstance(result, AbstentionReason):
-        llr = policy.calibration.llr(result, quality)
+    reading = _reading(result)
+    reason = reading.reason or AbstentionReason.NO_MODEL
+    if policy is not None and reading.value is not None:
+        llr = policy.calibration.llr(reading.value, quality)
         if llr is not None:
             return Score(
                 detector=detector,
@@ -31,7 +41,8 @@ def judged(
                 fresh=fresh,
                 lost=lost,
                 quality=quality,
-                value=result,
+                details=reading.details,
+                value=reading.value,
                 llr=llr,
                 model=model,
                 calibration=policy.identity,
@@ -44,5 +55,14 @@ def judged(
         fresh=fresh,
         lost=lost,
         quality=quality,
+        details=reading.details,
         reason=reason,
     )
+
+
+def _reading(result: float | AbstentionReason | Reading) -> Reading:
+    if isinstance(result, Reading):
+        return result
+    if isinstance(result, AbstentionReason):
+        return Reading(None, result)
+    return Reading(result)

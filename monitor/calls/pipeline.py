@@ -59,9 +59,9 @@ class Pipeline:
         if self._face is None:
             self._face = FacePath(self._call, self.participant, self._stages)
         seen = await self._face.push(frame)
-        if seen.lost:
+        if seen.frame is not None and seen.frame.lost:
             self._sink.face(self._call, self.participant, frame.time, False)
-        if seen.found:
+        if seen.frame is not None and seen.frame.found:
             self._sink.face(self._call, self.participant, frame.time, True)
         for outcome in seen.outcomes:
             self._decide(outcome)

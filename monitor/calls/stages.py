@@ -9,8 +9,9 @@ from monitor.analysis.speech import SpeechGate
 from monitor.decision.alarm import AlarmTiming
 from monitor.decision.policy import Policy
 from monitor.inference.executor import Executor
-from monitor.protocols import Detector
-from monitor.types import AlertType, AudioWindow, FaceWindow
+from monitor.protocols import Detector, FaceJudge
+from monitor.sampling import Sampling
+from monitor.types import AlertType, AudioWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,14 @@ class Judges:
     """Detectors and the policies that turn their scores into decisions."""
 
     voice: Detector[AudioWindow]
-    face: Detector[FaceWindow]
+    face: FaceJudge
     policies: Mapping[AlertType, Policy]
     """Types without a policy never alarm."""
 
     @property
     def models(self) -> dict[str, str]:
         """Model version by detector."""
-        return {d.name: d.model for d in (self.voice, self.face)}
+        return {self.voice.name: self.voice.model, self.face.name: self.face.model}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Stages:
     challenger: Judges | None
     """Judges that see every window too and whose decisions are only compared."""
     executor: Executor
+    sampling: Sampling
     timing: AlarmTiming
     wall: Callable[[], datetime]
     """Wall-clock time, for alerts only."""

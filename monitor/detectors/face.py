@@ -1,26 +1,76 @@
-"""Face windows → a logit for forged faces; no forgery model is installed yet."""
+"""Face crops → logits for forged faces; a window's logit is their trimmed mean."""
 
+import math
 from collections.abc import Sequence
 
-from monitor.types import AbstentionReason, FaceWindow
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.inference.catalogue import Model
+from monitor.inference.onnx import Session
+from monitor.types import AbstentionReason, FaceLook, FaceWindow, Reading
+
+MAX_YAW = 40.0
+"""Degrees to either side beyond which the aligned crop no longer shows what was trained on."""
+_TRIMMED = 0.2
+"""Share of the crops left out at either end: one blurred picture must not speak for the rest."""
+_SIDE = 224
 
 
 class FaceDetector:
-    """Finds that there is, or is not, a face to judge; without a model it never judges one."""
+    """The forgery network of `models/face`; without a model it never judges."""
 
     name = "face"
-    model = "none"
 
-    def judge(self, windows: Sequence[FaceWindow]) -> Sequence[float | AbstentionReason]:
-        """Return the reason for each window's abstention."""
-        return [_reason(window) for window in windows]
+    def __init__(self, model: Model | None = None) -> None:
+        self.model = model.version if model is not None else "none"
+        self._session = Session(model.path) if model is not None else None
+        if self._session is not None:
+            # The first run allocates; a call should not pay for it.
+            self.look(np.zeros((1, 3, _SIDE, _SIDE), np.uint8))
+
+    def look(self, crops: NDArray[np.uint8]) -> Sequence[FaceLook]:
+        """Judge upright crops, shape (faces, 3, 224, 224), RGB; nothing without a model."""
+        if self._session is None or not len(crops):
+            return []
+        faces = crops.astype(np.float32) / 255
+        logits, heatmaps = self._session.run({self._session.inputs[0]: faces})[:2]
+        return [
+            FaceLook(float(logit), np.asarray(heatmap, np.float32))
+            for logit, heatmap in zip(logits.reshape(-1), heatmaps, strict=True)
+        ]
+
+    def judge(self, window: FaceWindow) -> Reading:
+        """Return the logit of the followed face, and those of others for people to see."""
+        reason = self._unjudgeable(window)
+        if reason is not None:
+            return Reading(None, reason)
+        value = trimmed_mean(window.logits)
+        if not math.isfinite(value):
+            return Reading(None, AbstentionReason.FAULT)
+        others = {
+            f"logit_face_{rank}": trimmed_mean(logits)
+            for rank, logits in enumerate(window.others, 2)
+        }
+        return Reading(value, details={"crops": float(len(window.logits)), **others})
+
+    def _unjudgeable(self, window: FaceWindow) -> AbstentionReason | None:
+        if window.frames == 0:
+            return AbstentionReason.GAP
+        if window.quality.get("found_share", 0.0) == 0.0:
+            return AbstentionReason.NO_FACE
+        if not window.shown:
+            return AbstentionReason.FACE_TOO_SMALL
+        if self._session is None:
+            return AbstentionReason.NO_MODEL
+        if abs(window.quality["yaw_degrees"]) > MAX_YAW:
+            return AbstentionReason.FACE_TURNED
+        return None if len(window.logits) else AbstentionReason.TOO_SHORT
 
 
-def _reason(window: FaceWindow) -> AbstentionReason:
-    if window.frames == 0:
-        return AbstentionReason.GAP
-    if window.quality.get("found_share", 0.0) == 0.0:
-        return AbstentionReason.NO_FACE
-    if not len(window.crops):
-        return AbstentionReason.FACE_TOO_SMALL
-    return AbstentionReason.NO_MODEL
+def trimmed_mean(logits: NDArray[np.float32]) -> float:
+    """Mean of `logits`, shape (crops,), without the extremes; NaN for none."""
+    if not len(logits):
+        return math.nan
+    cut = int(_TRIMMED * len(logits))
+    return float(np.sort(logits)[cut : len(logits) - cut].mean())

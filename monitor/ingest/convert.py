@@ -1,5 +1,7 @@
 """Decoded PyAV frames → 16 kHz mono float32 audio and sampled RGB pictures."""
 
+import math
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from monitor.sampling import Sampling
+from monitor.sampling import Pace, Sampling
 from monitor.types import SAMPLE_RATE, Image, Waveform
 
 
@@ -37,22 +39,39 @@ class AudioConverter:
         return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
+_RATE_SECONDS = 4.0
+"""Seconds that a bit rate is measured over: longer than most distances of key frames."""
+
+
 class VideoSampler:
     """Picks the pictures that are due and converts only those, scaled down to a largest width."""
 
     def __init__(self, sampling: Sampling, max_width: int) -> None:
-        self._sampling = sampling
+        self._pace = Pace(sampling.rate)
         self._max_width = max_width
-        self._next = 0.0
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._pixels = 0
         self._reformatter = VideoReformatter()
+
+    def arrived(self, size: int, time: float) -> None:
+        """Count an encoded picture of `size` bytes, about to be decoded, at `time`."""
+        while self._arrived and not 0 <= time - self._arrived[0][0] <= _RATE_SECONDS:
+            self._arrived.popleft()
+        self._arrived.append((time, size))
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """Encoded bits for each pixel of the last seconds' pictures; NaN if none was counted."""
+        if not self._arrived or not self._pixels:
+            return math.nan
+        size = sum(size for _, size in self._arrived)
+        return 8 * size / (self._pixels * len(self._arrived))
 
     def sample(self, frame: av.VideoFrame, time: float) -> Image | None:
         """Return the picture as RGB if one is due at `time` (call seconds), else None."""
-        if time < self._next:
+        self._pixels = frame.width * frame.height
+        if not self._pace.due(time):
             return None
-        interval = 1 / self._sampling.rate(time)
-        # Not only a step from the picture before: after a gap there is nothing to catch up with.
-        self._next = max(self._next + interval, time + interval / 2)
         scale = min(1.0, self._max_width / frame.width)
         # Even sizes: swscale's fast paths need them.
         width = max(2, round(frame.width * scale) // 2 * 2)

@@ -1,12 +1,13 @@
 """A recording replayed through the pipeline as fast as it is judged."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 
 from monitor import log
 from monitor.channel import ChannelClosedError
@@ -84,7 +85,7 @@ class FileSource:
             # One decoder thread: replays run side by side with live calls.
             video.thread_type = "NONE"
         try:
-            for frame in container.decode(streams):
+            for frame in _decoded(container, streams, sampler):
                 if self._stop.is_set():
                     return "stopped"
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
@@ -103,7 +104,9 @@ class FileSource:
                     seen = seen if at is None else max(0.0, at - start)
                     image = sampler.sample(frame, seen)
                     if image is not None:
-                        intake.put_threadsafe(VideoFrame(self._participant, seen, image))
+                        rate = sampler.bits_per_pixel
+                        picture = VideoFrame(self._participant, seen, image, rate)
+                        intake.put_threadsafe(picture)
                 if self._progress is not None:
                     self._progress(max(heard, seen), stated)
         except av.error.FFmpegError as error:
@@ -131,6 +134,17 @@ class FileSource:
             gap = Gap(self._participant, Span(end, stated), LostReason.TRUNCATED)
             intake.put_threadsafe(gap)
         return "truncated"
+
+
+def _decoded(
+    container: InputContainer, streams: Sequence[Stream], sampler: VideoSampler
+) -> Iterator[object]:
+    """Yield decoded frames and tell the sampler how large pictures were."""
+    for packet in container.demux(streams):
+        if packet.stream.type == "video" and packet.size:
+            time = seconds(packet.dts, packet.time_base)
+            sampler.arrived(packet.size, time or 0.0)
+        yield from packet.decode()
 
 
 def _is_cover(stream: av.VideoStream) -> bool:

@@ -159,6 +159,7 @@ class Sight:
             packet = av.Packet(frame.data)
             # The decoder hands this on with the picture.
             packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)
+            self._sampler.arrived(len(frame.data), at)
             try:
                 pictures = decoder.decode(packet)
             except av.error.FFmpegError:
@@ -173,8 +174,9 @@ class Sight:
                 image = self._sampler.sample(picture, shown_at)
                 if image is None:
                     continue
+                rate = self._sampler.bits_per_pixel
                 try:
-                    intake.put_threadsafe(VideoFrame(self._participant, shown_at, image))
+                    intake.put_threadsafe(VideoFrame(self._participant, shown_at, image, rate))
                 except (ChannelClosedError, RuntimeError):
                     # The call, or the whole event loop, has ended.
                     return

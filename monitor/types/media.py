@@ -1,5 +1,6 @@
 """Media and the windows cut from it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -64,6 +65,8 @@ class VideoFrame:
     time: float
     """Call seconds."""
     image: Image
+    bits_per_pixel: float = math.nan
+    """Encoded bits for each pixel of a picture, over the last seconds; NaN if unknown."""
 
 
 class LostReason(StrEnum):
@@ -114,15 +117,27 @@ class AudioWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceLook:
+    """What a detector made of one upright crop."""
+
+    logit: float
+    """Higher means more likely forged."""
+    heatmap: NDArray[np.float32]
+    """Where a forgery's edge would be, 0 to 1, shape (rows, columns) over the crop."""
+
+
+@dataclass(frozen=True, slots=True)
 class FaceWindow:
-    """A stretch of one participant's aligned face crops for a face detector."""
+    """A stretch of one participant's face for a face detector."""
 
     participant: str
     span: Span
-    crops: NDArray[np.uint8]
-    """Shape (faces, 3, side, side), RGB; no rows when no face was found."""
-    times: NDArray[np.float64]
-    """Call seconds of each crop, shape (faces,)."""
+    logits: NDArray[np.float32]
+    """What the detector made of each crop of the followed face, shape (crops,)."""
+    others: tuple[NDArray[np.float32], ...]
+    """The same for further faces in the picture, the most prominent first."""
+    shown: bool
+    """Whether the followed face was large enough for a crop at least once."""
     frames: int
     """Pictures looked at, with and without a face."""
     quality: Quality = field(default_factory=dict)

@@ -35,6 +35,8 @@ class AbstentionReason(StrEnum):
     """What is to be measured is not there: no highlight in the eyes, no beard, no event."""
     NO_CONTRAST = "no_contrast"
     """In this call the measurement does not differ from that of deliberately broken input."""
+    NOT_SAMPLED = "not_sampled"
+    """Not looked at: what moves is looked at in bursts."""
     NO_MODEL = "no_model"
     """No model is installed for this detector."""
     FAULT = "fault"

@@ -180,3 +180,17 @@ def test_an_enlarged_small_face_is_as_wide_but_less_sharp(cascade: Cascade) -> N
 def test_a_missing_network_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="qnet"):
         network_path("qnet")
+
+
+def test_further_faces_are_shown_when_the_whole_picture_is_searched(
+    cascade: Cascade, astronaut: Image
+) -> None:
+    image = np.concatenate([astronaut[:, 80:360]] * 3, axis=1)
+    tracker = FaceTracker(cascade)
+    first, second = follow(tracker, image, 0.0), follow(tracker, image, 0.2)
+    assert first.face is not None
+    assert len(first.others) == 2
+    for other in first.others:
+        assert other.crop is not None
+        assert abs(other.box[0] - first.face.box[0]) > 100
+    assert second.others == ()

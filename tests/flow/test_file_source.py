@@ -105,3 +105,10 @@ async def test_the_thread_ends_with_the_call(recording: Path) -> None:
     reason, media = await read(recording, limit=3)
     assert reason == "stopped"
     assert len(media) == 3
+
+
+async def test_pictures_say_how_hard_they_were_compressed(tmp_path: Path) -> None:
+    _, media = await read(write_media(tmp_path / "call.mp4", seconds=3.0, video=True))
+    rates = [frame.bits_per_pixel for frame in media if isinstance(frame, VideoFrame)]
+    everything = 8 * (tmp_path / "call.mp4").stat().st_size / (30 * 320 * 240)
+    assert 0 < rates[-1] < everything

@@ -2,7 +2,8 @@
 
 import pytest
 
-from monitor.sampling import Sampling
+from monitor.sampling import Pace, Sampling
+from monitor.types import Span
 
 
 def test_bursts_come_at_the_beginning_and_then_by_call_time() -> None:
@@ -23,3 +24,20 @@ def test_bursts_that_meet_never_end(every: float) -> None:
 
 def test_steady_never_bursts() -> None:
     assert not any(Sampling.steady(5).bursting(t / 10) for t in range(500))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bursts"),
+    [(0, 10, True), (10, 20, False), (20, 30, False), (20, 30.5, True), (9.9, 12, True)],
+)
+def test_a_span_says_whether_it_meets_a_burst(start: float, end: float, bursts: bool) -> None:
+    assert Sampling(5, 15, 10, 30).bursts_in(Span(start, end)) is bursts
+    assert not Sampling.steady(5).bursts_in(Span(start, end))
+
+
+def test_pace_takes_a_share_and_does_not_catch_up_after_a_gap() -> None:
+    pace = Pace(lambda time: 5.0)
+    taken = [t / 25 for t in range(50) if pace.due(t / 25)]
+    assert len(taken) == 10
+    assert pace.due(100.0)
+    assert not pace.due(100.04)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.analysis.face_windows import FaceWindower
+from monitor.analysis.face_windows import FaceScores, FaceWindower
 from monitor.analysis.faces import FaceFrame, TrackedFace
 from monitor.types import FaceWindow, Span
 
@@ -14,11 +14,17 @@ def seen(time: float, width: float = 120.0, lost: bool = False) -> FaceFrame:
     crop = np.full((3, 224, 224), int(time) % 256, np.uint8) if width >= 80 else None
     quality = {"face_px": width, "sharpness": 100.0 + time}
     face = TrackedFace(np.zeros(4), np.zeros((5, 2)), 1.0, crop, quality)
-    return FaceFrame("anna", time, face, found=False, lost=lost)
+    return FaceFrame("anna", time, face, (), found=False, lost=lost)
 
 
 def unseen(time: float, lost: bool = False) -> FaceFrame:
-    return FaceFrame("anna", time, None, found=False, lost=lost)
+    return FaceFrame("anna", time, None, (), found=False, lost=lost)
+
+
+def scores(frame: FaceFrame) -> FaceScores:
+    """The time of each crop in the place of a logit: it tells which crops a window holds."""
+    shown = frame.face is not None and frame.face.crop is not None
+    return FaceScores(frame.time if shown else None)
 
 
 def at(rate: float, start: float, end: float) -> list[float]:
@@ -29,7 +35,7 @@ def windows(
     frames: Iterable[FaceFrame], end: float | None = None, hop: float = 1.0
 ) -> list[FaceWindow]:
     windower = FaceWindower("anna", hop=hop)
-    out = [window for frame in frames for window in windower.push(frame)]
+    out = [window for frame in frames for window in windower.push(frame, scores(frame))]
     return out + (list(windower.flush(end)) if end is not None else [])
 
 
@@ -48,18 +54,17 @@ def test_windows_end_on_the_grid_of_the_call() -> None:
     found = windows(seen(t) for t in at(5, 0, 6.2))
     assert [w.span for w in found] == [Span(0, 3), Span(1, 4), Span(2, 5), Span(3, 6)]
     assert [w.frames for w in found] == [15] * 4
-    assert found[1].times.tolist() == pytest.approx(at(5, 1, 4))
-    assert found[1].crops.shape == (15, 3, 224, 224)
-    assert found[1].crops[:, 0, 0, 0].tolist() == [1] * 5 + [2] * 5 + [3] * 5
+    assert found[1].logits.tolist() == pytest.approx(at(5, 1, 4))
+    assert found[1].shown
 
 
 def test_a_window_appears_with_the_first_picture_at_or_after_its_end() -> None:
     windower = FaceWindower("anna")
     for time in at(5, 0, 3):
-        assert list(windower.push(seen(time))) == []
-    (window,) = windower.push(seen(3.0))
+        assert list(windower.push(seen(time), scores(seen(time)))) == []
+    (window,) = windower.push(seen(3.0), scores(seen(3.0)))
     assert window.span == Span(0, 3)
-    assert 3.0 not in window.times
+    assert 3.0 not in window.logits
 
 
 def test_quality_is_aggregated() -> None:
@@ -69,22 +74,24 @@ def test_quality_is_aggregated() -> None:
     assert window.quality == {
         "found_share": 0.75,
         "faces_lost": 1.0,
+        "faces": 1.0,
         "face_px": 120.0,
         "sharpness": pytest.approx(100.9),
     }
 
 
-def test_without_a_face_a_window_has_no_crops_and_no_face_quality() -> None:
+def test_without_a_face_a_window_has_no_logits_and_no_face_quality() -> None:
     (window,) = windows(unseen(t) for t in at(5, 0, 3.2))
     assert window.frames == 15
-    assert window.crops.shape == (0, 3, 224, 224)
+    assert window.logits.shape == (0,)
+    assert not window.shown
     assert window.quality == {"found_share": 0.0, "faces_lost": 0.0}
 
 
 def test_too_small_faces_are_measured_but_not_shown() -> None:
     (window,) = windows(seen(t, width=50) for t in at(5, 0, 3.2))
-    assert window.crops.shape == (0, 3, 224, 224)
-    assert window.times.shape == (0,)
+    assert window.logits.shape == (0,)
+    assert not window.shown
     assert window.quality["face_px"] == 50
     assert window.quality["found_share"] == 1.0
 
@@ -96,7 +103,7 @@ def test_a_late_joiner_stays_on_the_grid() -> None:
 
 def test_irregular_times_are_counted_as_they_are() -> None:
     (window,) = windows([seen(0), seen(0.05), seen(2.95), seen(3.4)])
-    assert window.times.tolist() == [0, 0.05, 2.95]
+    assert window.logits.tolist() == pytest.approx([0, 0.05, 2.95])
 
 
 def test_a_minute_without_pictures_is_one_window() -> None:
@@ -117,11 +124,11 @@ def test_a_broken_time_stamp_costs_one_window() -> None:
 def test_late_pictures_join_open_windows_only() -> None:
     windower = FaceWindower("anna")
     for time in (0.0, 1.0, 2.0, 3.5):
-        list(windower.push(seen(time)))
-    assert list(windower.push(seen(2.5))) == []
-    assert list(windower.push(seen(0.5))) == []
-    (window,) = windower.push(seen(4.0))
-    assert window.times.tolist() == [1.0, 2.0, 2.5, 3.5]
+        list(windower.push(seen(time), scores(seen(time))))
+    assert list(windower.push(seen(2.5), scores(seen(2.5)))) == []
+    assert list(windower.push(seen(0.5), scores(seen(0.5)))) == []
+    (window,) = windower.push(seen(4.0), scores(seen(4.0)))
+    assert window.logits.tolist() == [1.0, 2.0, 2.5, 3.5]
 
 
 def test_flush_ends_with_the_video() -> None:
