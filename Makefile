@@ -6,17 +6,33 @@ BIN := $(VENV)/bin
 # A plain `torch` brings gigabytes of GPU libraries. Name another build here to use a GPU.
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
+# Seconds that each parser is fuzzed for.
+FUZZ ?= 60
+# Processes that run tests at once. Each of the end-to-end ones has a network of its own.
+WORKERS ?= 2
+E2E_WORKERS ?= 2
 
-.PHONY: help run test check unit e2e quality quality-voice bench-alerts clean
+# The tests start the service over a hundred times: it need not be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTEST := $(BIN)/python -m pytest
+UNIT := tests/unit tests/flow tests/rules
+PART := sh tests/part.sh
+NAMESPACE := sh tests/e2e/rig/in_namespace.sh
+
+.PHONY: help run test check unit e2e packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
 	@echo "make test     all tests (installs Debian packages for the end-to-end ones)"
 	@echo "make check    lint, types and import contracts"
 	@echo "make unit     the tests that need no Debian package"
+	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
 	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
+	@echo "make bench-console what an open console costs the service, 20 calls at once"
 	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-policy"
+	@echo "make face-crops | face-twins | face-looks | face-train | face-export | face-evaluate | face-survival"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,26 +56,62 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests marked `alone` measure time: they run when no other test does. One thread for each process:
+# torch's own threads would wait for each other's cores.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/unit tests/flow tests/rules
+	OMP_NUM_THREADS=1 $(PART) unit $(PYTEST) $(UNIT) -m "not alone" -n $(WORKERS) --dist worksteal
+	$(PART) unit-alone $(PYTEST) $(UNIT) -m alone
 
-e2e: $(VENV)/.dev
+e2e: $(VENV)/.dev packages recordings
+	@$(NAMESPACE) true
+	$(PART) e2e $(PYTEST) tests/e2e -m "not alone" --dist loadfile --no-loadscope-reorder \
+		--tx "$(E2E_WORKERS)*popen//python=$(NAMESPACE) $(BIN)/python"
+	$(PART) e2e-alone $(NAMESPACE) $(PYTEST) tests/e2e -m alone
+
+packages:
 	sh tests/e2e/rig/install_packages.sh
+
+recordings: $(VENV)/.dev packages
 	$(BIN)/python -m tests.e2e.rig.recordings
-	sh tests/e2e/rig/in_namespace.sh $(BIN)/python -m pytest tests/e2e
 
-test: check unit e2e
-	@echo "all tests have passed"
+# What only waits for the network, and what keeps one core busy, goes two at a time; tests do not
+# share the machine with anything else.
+test:
+	@rm -f build/parts.txt; trap 'echo; cat build/parts.txt' EXIT; set -e; \
+	$(PART) install $(MAKE) -j2 --output-sync=target $(VENV)/.dev packages; \
+	$(PART) check $(MAKE) -j2 --output-sync=target check recordings; \
+	$(MAKE) unit; \
+	$(MAKE) e2e; \
+	echo "all tests have passed"
 
-quality quality-voice: $(VENV)/.dev
-	MONITOR_SPEECH_DATA=$(DATA)/speech $(BIN)/python -m pytest tests/quality
+quality: quality-voice quality-face
+
+quality-voice: $(VENV)/.dev
+	MONITOR_SPEECH_DATA=$(DATA)/speech $(PYTEST) tests/quality/test_voice.py
+
+quality-face: $(VENV)/.dev
+	MONITOR_FACE_DATA=$(DATA)/faces $(PYTEST) tests/quality/test_face.py
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	touch $@
+
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # A measurement of this machine; BENCH takes options such as --calls 4 --rounds 1.
 bench-alerts: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.alert_latency $(BENCH)
 
+# The browser needs the packages, and the namespace keeps it from the outside.
+bench-console: $(VENV)/.dev packages
+	$(NAMESPACE) $(BIN)/python -m benchmarks.console_cost $(BENCH)
+
 voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@
+
+face-crops face-twins face-looks face-train face-export face-evaluate face-survival: $(VENV)/.dev
+	$(BIN)/python -m monitor.training.face $@
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

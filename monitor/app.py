@@ -1,8 +1,9 @@
 """Settings → a running service: the only file that names concrete adapters."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 import monitor
 from monitor.access import grants
 from monitor.alerting import Alerting
-from monitor.archive import Archive
+from monitor.archive import Archive, provenance
 from monitor.calls.call import CallRecord
 from monitor.calls.registry import CapacityError, Registry
 from monitor.calls.stages import Stages
@@ -22,19 +23,36 @@ from monitor.delivery.drift import Drift
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import LogSink
 from monitor.delivery.shadow import Disagreements
-from monitor.ingest.file import FileSource
-from monitor.ingest.rtsp import RtspOptions, RtspSource
-from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource, offer_loopback
+from monitor.ingest.webrtc import WebRtcSource, offer_loopback
 from monitor.ingest.whip import Offer
 from monitor.judges import build_stages, watches
 from monitor.metrics import Metrics
-from monitor.protocols import Sink
+from monitor.protocols import Sink, Source
 from monitor.settings import Settings, SettingsError
+from monitor.sources import Wanted, check_trust, configured, open_file, open_pull, webrtc
 from monitor.telephony import Telephony
-from monitor.web import api, deliveries, drift, health, pauses, problems, reviews, shadow, whip
+from monitor.web import (
+    api,
+    deliveries,
+    drift,
+    health,
+    history,
+    models,
+    pauses,
+    previews,
+    problems,
+    recordings,
+    reviews,
+    shadow,
+    whip,
+)
 from monitor.web.auth import Gatekeeper
 from monitor.web.events import EventStream
 from monitor.web.headers import SecurityHeaders
+from monitor.web.history import History
+from monitor.web.limits import BodyLimit
+from monitor.web.previews import Previews
+from monitor.web.recordings import Uploads
 
 _CONSOLE = Path(__file__).parent / "web" / "console"
 
@@ -43,34 +61,6 @@ def build_offline(settings: Settings) -> tuple[Stages, Metrics]:
     """Load what a replay needs, without a challenger; raises like `build_stages`."""
     metrics = Metrics()
     return build_stages(settings.model_copy(update={"challenger_dir": None}), metrics), metrics
-
-
-def open_file(
-    settings: Settings,
-    path: Path,
-    participant: str,
-    progress: Callable[[float, float], None] | None = None,
-) -> FileSource:
-    """Make the source that replays a recording."""
-    return FileSource(path, participant, settings.video.sampling, settings.video.width, progress)
-
-
-def open_rtsp(
-    settings: Settings,
-    uri: str,
-    participant: str,
-    transport: str | None = None,
-    retry_first: bool = False,
-) -> RtspSource:
-    """Make the source that pulls an RTSP URL."""
-    options = RtspOptions(
-        transport="udp" if (transport or settings.rtsp.transport) == "udp" else "tcp",
-        open_timeout=settings.rtsp.open_timeout,
-        read_timeout=settings.rtsp.read_timeout,
-        give_up_after=0.0 if retry_first else settings.rtsp.give_up_after,
-        retry_first=retry_first,
-    )
-    return RtspSource(uri, participant, settings.video.sampling, settings.video.width, options)
 
 
 def build_canary(settings: Settings, stages: Stages, metrics: Metrics) -> Canary:
@@ -89,14 +79,22 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         """Raise CatalogueError or SettingsError when the service must not start."""
+        check_trust(settings)
         self.settings = settings
         self.metrics = Metrics()
+        self._previews = Previews() if settings.server.previews else None
         self._stages = build_stages(settings, self.metrics)
+        if self._previews is not None:
+            self._stages = replace(self._stages, previewed=self._previews.wanted)
+        self._history = History()
+        most = round(settings.limits.upload_megabytes * 1e6)
+        self._uploads = Uploads(settings.state_dir / "uploads", most)
         self._events = EventStream()
         self._shadow = Disagreements()
         self._drift = Drift(watches(self._stages.judges), self.metrics)
         self._canary = build_canary(settings, self._stages, self.metrics)
         sinks: list[Sink] = [self.metrics, LogSink(), self._events, self._shadow, self._drift]
+        sinks += [self._history, *([self._previews] if self._previews is not None else [])]
         told = Fanout(sinks)
         self.alerting = Alerting(settings, self.metrics, self._find, told.alert)
         self._archive = Archive(settings, self._stages.judges, self.metrics, self.alerting.store)
@@ -125,23 +123,31 @@ class Service:
         )
         problems.install(app)
         gatekeeper = Gatekeeper(grants(settings))
-        # The settings table has the fields of the options, one for one.
-        webrtc = WebRtcOptions(**settings.webrtc.model_dump())
+        options = webrtc(settings)
 
         def open_whip(offer: Offer, participant: str) -> WebRtcSource:
             video = settings.video
-            return WebRtcSource(offer, participant, video.sampling, video.width, webrtc)
+            return WebRtcSource(offer, participant, video.sampling, video.width, options)
 
-        def open_pull(request: api.SourceRequest) -> RtspSource:
-            return open_rtsp(settings, request.uri, request.participant, request.transport)
+        def open_source(request: api.SourceRequest) -> Source:
+            return open_pull(settings, Wanted(**request.model_dump(exclude={"label"})))
 
         self._telephony = Telephony(settings, self.registry, gatekeeper)
         app.include_router(self._telephony.routes)
         app.include_router(whip.router(self.registry, gatekeeper, open_whip))
         store, allowance = self.alerting.store, self.alerting.allowance
         app.include_router(
-            api.router(self.registry, gatekeeper, store, self._events, open_pull, allowance)
+            api.router(self.registry, gatekeeper, store, self._events, open_source, allowance)
         )
+        app.include_router(history.router(gatekeeper, self._history))
+        app.include_router(previews.router(gatekeeper, self.registry, self._previews))
+        replays = recordings.router(
+            self.registry,
+            gatekeeper,
+            self._uploads,
+            lambda path, participant: open_file(settings, path, participant),
+        )
+        app.include_router(replays)
         app.include_router(pauses.router(self.registry, gatekeeper))
         app.include_router(self._archive.routes(gatekeeper))
         app.include_router(reviews.router(gatekeeper, store))
@@ -158,12 +164,16 @@ class Service:
         )
         app.include_router(shadow.router(gatekeeper, self._shadow, judges, self._stages.challenger))
         app.include_router(drift.router(gatekeeper, self._drift))
+        known = provenance(settings, judges)
+        app.include_router(models.router(gatekeeper, known, settings.alarm.warm_up))
 
         @app.get("/", include_in_schema=False)
         async def index() -> Response:
             return FileResponse(_CONSOLE / "index.html")
 
         app.mount("/console", StaticFiles(directory=_CONSOLE), name="console")
+        # Recordings are streamed to disk, as long as settings allow.
+        app.add_middleware(BodyLimit, exempt=("/api/v1/recordings",))
         app.add_middleware(SecurityHeaders)
         if settings.server.cors_origins:
             app.add_middleware(
@@ -183,6 +193,8 @@ class Service:
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(self._stages.executor.close)
+            self._uploads.clear()
+            stack.callback(self._uploads.clear)
             await stack.enter_async_context(self.alerting.running())
             await stack.enter_async_context(self._archive.running())
             # Calls end before the outbox does, which must still commit their last alerts.
@@ -196,8 +208,7 @@ class Service:
 
     def _pull_sources(self) -> None:
         for pull in self.settings.sources:
-            uri = pull.uri.get_secret_value()
-            source = open_rtsp(self.settings, uri, pull.participant, pull.transport, True)
+            source = configured(self.settings, pull)
             try:
                 self.registry.start(source, pull.participant, pull.label)
             except CapacityError as error:

@@ -9,11 +9,12 @@ import typer
 
 from monitor import calibrate as calibration
 from monitor import log
-from monitor.app import build_offline, open_file
+from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import CatalogueError, default_folder
+from monitor.sources import open_file
 
 
 def calibrate(

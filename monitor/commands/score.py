@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from monitor import log, replay
-from monitor.app import build_offline, open_file
+from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.sources import open_file
 
 
 def score(

@@ -12,6 +12,7 @@ from monitor.app import Service
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
 from monitor.settings import SettingsError
+from monitor.web.limits import PatientHttp
 
 
 class Server(uvicorn.Server):
@@ -74,6 +75,7 @@ def serve(
             service.app,
             host=chosen.server.host,
             port=chosen.server.port,
+            http=PatientHttp,
             lifespan="off",
             log_config=None,
             server_header=False,

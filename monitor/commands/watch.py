@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from monitor import log, terminal
-from monitor.app import build_offline, open_file, open_rtsp
+from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.sources import SCHEMES, Wanted, open_file, open_pull
 
 
 def watch(
-    uri: Annotated[str, typer.Argument(help="rtsp://… or a file.")],
+    uri: Annotated[str, typer.Argument(help="rtsp://…, rtsps://… or a file.")],
     settings: SettingsFile = None,
 ) -> None:
     """Monitor one stream in this terminal."""
@@ -22,8 +23,8 @@ def watch(
     try:
         stages, metrics = build_offline(chosen)
         source = (
-            open_rtsp(chosen, uri, "remote")
-            if uri.startswith(("rtsp://", "rtsps://"))
+            open_pull(chosen, Wanted(uri))
+            if uri.startswith(SCHEMES)
             else open_file(chosen, Path(uri), "remote")
         )
         problem = asyncio.run(terminal.watch(log.redact(uri), source, stages, metrics))

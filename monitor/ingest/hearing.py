@@ -110,7 +110,8 @@ class Hearing:
         fresh = self._heard is None or restarted
         silent = 0 if fresh else delivery.timestamp - self._due - delivery.missing * self._frame
         self.ssrc, self.timestamp = packet.ssrc, delivery.timestamp
-        at = self.clock.time(delivery.timestamp / self._codec.clock, arrived)
+        # A sender whose first timestamps run backwards would begin before the call does.
+        at = max(0.0, self.clock.time(delivery.timestamp / self._codec.clock, arrived))
         silence = silent / self._codec.clock
         if silence > _SLACK and self._heard is not None and silence <= LONGEST_PAUSE:
             yield from self._pause(min(silence, at - self._heard))

@@ -10,6 +10,12 @@ VIDEO_CODECS = frozenset({"vp8", "h264"})
 """What aiortc decodes, as lower-case encoding names."""
 
 
+UNREADABLE = (
+    ValueError, IndexError, KeyError, AssertionError, AttributeError, StopIteration, TypeError
+)  # fmt: skip
+"""What aiortc's SDP parser raises for text that is none; found by fuzzing."""
+
+
 class OfferError(Exception):
     """An offer or candidate that cannot be taken; `status` is the HTTP status that says so."""
 
@@ -35,8 +41,10 @@ def read_offer(sdp: str) -> Offer:
         raise OfferError(400, "Malformed SDP", "sdp: an offer must begin with 'v=0'")
     try:
         description = SessionDescription.parse(sdp)
-    except (ValueError, IndexError, KeyError, AssertionError) as error:
+    except UNREADABLE as error:
         raise OfferError(400, "Malformed SDP", f"sdp: cannot be parsed ({error})") from error
+    if not bundles(description):
+        raise OfferError(400, "Malformed SDP", "sdp: a=group:BUNDLE names a mid that is not there")
     sent = [m for m in description.media if m.kind in ("audio", "video") and m.port and _sends(m)]
     if not sent:
         raise OfferError(
@@ -61,6 +69,15 @@ def read_offer(sdp: str) -> Offer:
     return Offer(sdp, "audio" in kinds, "video" in kinds)
 
 
+def bundles(description: SessionDescription) -> bool:
+    """Whether bundles name sections that can carry them: aiortc takes that for granted."""
+    mids = {m.rtp.muxId for m in description.media if m.kind in ("audio", "video", "application")}
+    items = (
+        item for group in description.group if group.semantic == "BUNDLE" for item in group.items
+    )
+    return mids.issuperset(items)
+
+
 def _sends(media: object) -> bool:
     return getattr(media, "direction", None) in (None, "sendonly", "sendrecv")
 
@@ -82,7 +99,7 @@ def read_candidates(fragment: str) -> list[RTCIceCandidate | None]:
         elif line.startswith("a=candidate:"):
             try:
                 candidate = candidate_from_sdp(line[12:])
-            except (ValueError, IndexError, AssertionError) as error:
+            except UNREADABLE as error:
                 raise OfferError(
                     400, "Malformed candidate", f"sdpfrag: {line[:80]!r} cannot be parsed"
                 ) from error

@@ -1,8 +1,10 @@
 """How live media is taken in."""
 
-from typing import Literal
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyAddress, SecretStr, model_validator
 
 from monitor.sampling import Sampling
 from monitor.settings.section import Section
@@ -32,6 +34,38 @@ class Rtsp(Section):
     """RTSP pulls; seconds unless said otherwise."""
 
     transport: Literal["tcp", "udp"] = "tcp"
+    """How media comes; with rtsps:// always inside of TLS."""
+    open_timeout: float = Field(5.0, gt=0)
+    read_timeout: float = Field(3.0, gt=0)
+    give_up_after: float = Field(300.0, ge=0)
+    """Without media for this long the call ends; 0 never gives up."""
+    tls_verify: bool = True
+    """Whether an rtsps:// server must show a certificate for its name by a trusted issuer."""
+    tls_ca_file: Path | None = None
+    """Certificates in PEM to trust in place of the system's."""
+
+
+class Whep(Section):
+    """WHEP pulls; seconds. Their media is received as [webrtc] says."""
+
+    open_timeout: float = Field(5.0, gt=0)
+    """For each HTTP request."""
+    give_up_after: float = Field(300.0, ge=0)
+    """Without media for this long the call ends; 0 never gives up."""
+    tls_verify: bool = True
+    """Whether an HTTPS server must show a certificate for its name by a trusted issuer."""
+    tls_ca_file: Path | None = None
+    """Certificates in PEM to trust in place of the system's."""
+
+
+class Rtp(Section):
+    """RTP that is sent here, described by SDP; seconds unless said otherwise."""
+
+    host: IPvAnyAddress = IPv4Address("127.0.0.1")
+    """Address to receive at. RTP knows no authentication: on another than loopback, anybody who
+    reaches the port can speak in the call."""
+    ports: tuple[int, int] = (5000, 65_534)
+    """First and last UDP port that a description may name."""
     open_timeout: float = Field(5.0, gt=0)
     read_timeout: float = Field(3.0, gt=0)
     give_up_after: float = Field(300.0, ge=0)
@@ -55,11 +89,28 @@ class WebRtc(Section):
     """For how long a late audio packet holds back those after it."""
 
 
-class RtspPull(Section):
-    """A camera that is pulled for as long as the service runs."""
+class Pull(Section):
+    """A source that is pulled for as long as the service runs."""
 
-    uri: SecretStr
-    """An rtsp:// or rtsps:// URL; may hold credentials."""
+    uri: SecretStr = SecretStr("")
+    """An rtsp://, rtsps://, whep+http:// or whep+https:// URL; may hold credentials."""
+    sdp_file: Path | None = None
+    """In place of `uri`: a description (RFC 8866) of RTP that is sent here."""
     participant: str = "remote"
     label: str = ""
+    token: SecretStr | None = None
+    """Sent to a WHEP server as `Authorization: Bearer`."""
     transport: Literal["tcp", "udp"] | None = None
+    open_timeout: float | None = Field(None, gt=0)
+    read_timeout: float | None = Field(None, gt=0)
+    give_up_after: float | None = Field(None, ge=0)
+    """Left out, a source of the settings is never given up."""
+    tls_verify: bool | None = None
+    tls_ca_file: Path | None = None
+    """These in place of what [rtsp], [whep] or [rtp] say."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.uri.get_secret_value()) == (self.sdp_file is not None):
+            raise ValueError("needs either uri or sdp_file")
+        return self

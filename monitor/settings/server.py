@@ -29,6 +29,8 @@ class Server(Section):
     tokens: tuple[Token, ...] = ()
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may publish and read; none by default."""
+    previews: bool = True
+    """Whether the console may show sound and faces of calls in progress; never stored."""
 
 
 class Limits(Section):
@@ -38,3 +40,5 @@ class Limits(Section):
     """Calls monitored at once; further ones are refused with Retry-After."""
     inference_threads: int = Field(0, ge=0)
     """0 means one per core."""
+    upload_megabytes: float = Field(200.0, ge=0)
+    """Of one recording that is uploaded to be replayed; 0 takes none."""

@@ -15,7 +15,7 @@ from pydantic_settings import (
 from monitor.settings.decision import Advising, Alarm, Allowed, Canary
 from monitor.settings.delivery import Alertmanager, Destination, Notify, Siem, Webhook
 from monitor.settings.evidence import Evidence
-from monitor.settings.media import Rtsp, RtspPull, Video, WebRtc
+from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
 from monitor.settings.section import SettingsError
 from monitor.settings.server import Limits, Server
 from monitor.settings.store import Store
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     video: Video = Video()
     rtsp: Rtsp = Rtsp()
+    whep: Whep = Whep()
+    rtp: Rtp = Rtp()
     webrtc: WebRtc = WebRtc()
     telephony: Telephony = Telephony()
     alarm: Alarm = Alarm()
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
     alertmanagers: tuple[Alertmanager, ...] = ()
     notify: tuple[Notify, ...] = ()
     siem: tuple[Siem, ...] = ()
-    sources: tuple[RtspPull, ...] = ()
+    sources: tuple[Pull, ...] = ()
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Settings":

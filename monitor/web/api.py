@@ -1,13 +1,12 @@
 """REST: calls, sources, alerts, and the live event stream."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from monitor import wire
 from monitor.calls.call import CallRecord
@@ -17,11 +16,13 @@ from monitor.store.store import Store
 from monitor.types import Allowance
 from monitor.web import pauses
 from monitor.web.auth import Gatekeeper
-from monitor.web.events import EventStream
+from monitor.web.begin import begun
+from monitor.web.events import KINDS, EventStream
 from monitor.web.problems import Problem
 
-FIRST_MEDIA_SECONDS = 15.0
-"""How long a request for a new source waits to be able to say that it works."""
+_SCHEMES = ("rtsp", "rtsps", "whep+http", "whep+https")
+_PULLED = ("rtsp", "whep", "rtp")
+"""How the media of sources comes in; telephony and WHIP publish."""
 
 
 class SourceRequest(BaseModel):
@@ -29,18 +30,34 @@ class SourceRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    uri: str
-    """An rtsp:// or rtsps:// URL; credentials in it are used and never shown again."""
+    uri: str = ""
+    """An rtsp://, rtsps://, whep+http:// or whep+https:// URL; credentials in it are used and
+    never shown again."""
+    sdp: str = Field("", max_length=16 * 1024)
+    """In place of `uri`: a description (RFC 8866) of RTP that is sent here."""
     participant: str = Field("remote", min_length=1, max_length=80)
     label: str = Field("", max_length=80)
+    token: str = Field("", max_length=8192, pattern=r"^[\x21-\x7e]*$")
+    """Sent to a WHEP server as `Authorization: Bearer`; never shown again."""
     transport: Literal["tcp", "udp"] | None = None
+    open_timeout: float | None = Field(None, gt=0, le=60)
+    read_timeout: float | None = Field(None, gt=0, le=60)
+    give_up_after: float | None = Field(None, ge=0)
+    tls_verify: bool | None = None
+    """These in place of what the settings say."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.uri) == bool(self.sdp):
+            raise ValueError("needs either uri or sdp")
+        return self
 
     @field_validator("uri")
     @classmethod
-    def _rtsp(cls, value: str) -> str:
+    def _pulled(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname:
-            raise ValueError("must be an rtsp:// or rtsps:// URL with a host")
+        if value and (parts.scheme not in _SCHEMES or not parts.hostname):
+            raise ValueError(f"must be a URL with a host that begins with {', '.join(_SCHEMES)}")
         return value
 
 
@@ -102,30 +119,20 @@ def router(
     @routes.post("/sources", tags=["sources"], status_code=201, dependencies=[control])
     async def add_source(body: SourceRequest, response: Response) -> dict[str, Any]:
         """Pull a stream; answers when media flows, or with what is wrong."""
-        call = registry.start(open_source(body), body.participant, body.label)
-        waits = {
-            asyncio.create_task(call.media_seen.wait()),
-            asyncio.create_task(registry.wait(call)),
-        }
-        await asyncio.wait(waits, timeout=FIRST_MEDIA_SECONDS, return_when="FIRST_COMPLETED")
-        for wait in waits:
-            wait.cancel()
-        if call.ended is not None and not call.media_seen.is_set():
-            raise Problem(
-                502,
-                "Source failed",
-                f"uri: {call.detail or call.ended}",
-                field="uri",
-                reason=call.ended,
-                call=call.id,
-            )
+        field = "sdp" if body.sdp else "uri"
+        try:
+            source = open_source(body)
+        except ValueError as error:
+            raise Problem(422, "Invalid request", str(error), field=field) from error
+        call = registry.start(source, body.participant, body.label)
+        await begun(registry, call, 502, "Source failed", field)
         response.headers["Location"] = f"/api/v1/sources/{call.id}"
         return record(call.record())
 
     @routes.get("/sources", tags=["sources"], dependencies=[read])
     async def list_sources() -> list[dict[str, Any]]:
         """Streams that are being pulled."""
-        return [record(c) for c in registry if c.ended is None and c.ingest == "rtsp"]
+        return [record(c) for c in registry if c.ended is None and c.ingest in _PULLED]
 
     @routes.delete("/sources/{call_id}", tags=["sources"], status_code=204, dependencies=[control])
     async def remove_source(call_id: str) -> Response:
@@ -142,13 +149,20 @@ def router(
         return await store.alerts.latest(limit, call)
 
     @routes.get("/events", tags=["events"], dependencies=[read])
-    async def stream(call: str | None = None) -> StreamingResponse:
+    async def stream(
+        call: str | None = None, events_wanted: Annotated[str, Query(alias="events")] = ""
+    ) -> StreamingResponse:
         """Live events: `call`, `window`, `face`, `verdict`, `paused`, `resumed`, `alert`.
 
-        A slow reader is told how many it `missed`.
+        `events` names those that are wanted, with commas; all if left out. A slow reader is told
+        how many it `missed`.
         """
+        kinds = frozenset(filter(None, events_wanted.split(",")))
+        if unknown := kinds - KINDS:
+            detail = f"events: no such event: {', '.join(sorted(unknown))}"
+            raise Problem(422, "Invalid request", detail, field="events")
         return StreamingResponse(
-            events.subscribe(call),
+            events.subscribe(call, kinds),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )

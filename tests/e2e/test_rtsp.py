@@ -122,8 +122,8 @@ def test_a_server_that_goes_away_is_noticed_and_pulled_again(
         else:
             server.freeze()
         wait_until(
-            lambda: [r for r in service.log("rtsp connection lost")
-                     + service.log("rtsp connection failed") if str(server.port) in r["uri"]],
+            lambda: [r for r in service.log("source connection lost")
+                     + service.log("source connection failed") if str(server.port) in r["uri"]],
             20, "the loss in the log",
         )  # fmt: skip
         wait_until(lambda: service.verdict(call)["seconds"]["lost"] > 0, 20, "lost seconds")
@@ -148,7 +148,7 @@ def test_a_camera_without_sound_is_named_and_its_face_is_followed(
     wait_until(lambda: [r for r in service.log("no audio") if r["call"] == call], 10, "a log event")
     with service.events(call) as events:
         window = next(d for k, d in events if k == "window" and d["detector"] == "face")
-    assert window["abstained"] == "no_model"
+    assert "llr" in window
     assert window["quality"]["face_px"] > 80
     assert service.http.delete(f"/api/v1/sources/{call}").status_code == 204
 

@@ -48,7 +48,7 @@ class Mount:
 
 
 class RtspServer(Started):
-    """Cameras at rtsp://127.0.0.1:PORT/name, in real time, over TCP and UDP.
+    """Cameras at rtsp://127.0.0.1:PORT/name, in real time, over TCP and UDP; or at rtsps://.
 
     Each client gets the file from its start. After kill() or stop(), start() serves the same
     cameras on the same port.
@@ -62,9 +62,12 @@ class RtspServer(Started):
         host: str = "127.0.0.1",
         user: str | None = None,
         password: str | None = None,
+        certificate: Path | None = None,
     ) -> None:
+        """`certificate`: a file with key and certificate; with it TLS alone is spoken."""
         self.host, self.port = host, port or free_port(host)
         self.user, self.password = user, password
+        self._scheme = "rtsps" if certificate else "rtsp"
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / f"rtsp-{self.port}.json"
         config.write_text(
@@ -74,6 +77,7 @@ class RtspServer(Started):
                     "port": self.port,
                     "user": user,
                     "password": password,
+                    "certificate": str(certificate) if certificate else None,
                     "mounts": [asdict(mount) for mount in mounts],
                 }
             )
@@ -90,7 +94,7 @@ class RtspServer(Started):
         login = ""
         if credentials and self.user:
             login = f"{quote(self.user, safe='')}:{quote(self.password or '', safe='')}@"
-        return f"rtsp://{login}{self.host}:{self.port}/{name}"
+        return f"{self._scheme}://{login}{self.host}:{self.port}/{name}"
 
     def start(self) -> Self:
         """Listen; returns when clients may come."""

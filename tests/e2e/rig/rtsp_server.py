@@ -1,9 +1,10 @@
 """An RTSP server for Debian's own Python: `/usr/bin/python3 rtsp_server.py CONFIG.json`.
 
 Not imported by the rig (GStreamer's bindings live outside the virtual environment); rtsp.py
-starts it. CONFIG: {"host", "port", "user", "password", "mounts": [{"name", "path", "video",
-"audio"}]}, files in Matroska. Prints `ready` when it listens, and a line for each client's play.
-Media are not shared: each client gets a pipeline of its own, so the file from its start.
+starts it. CONFIG: {"host", "port", "user", "password", "certificate", "mounts": [{"name",
+"path", "video", "audio"}]}, files in Matroska. Prints `ready` when it listens, and a line for
+each client's play. Media are not shared: each client gets a pipeline of its own, so the file
+from its start.
 """
 
 import json
@@ -14,7 +15,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
 
 VIDEO = {
     "h264": "h264parse ! rtph264pay config-interval=-1",
@@ -42,13 +43,18 @@ def launch_line(mount: dict) -> str:
     return f"( {' '.join(parts)} )"
 
 
-def digest_auth(user: str, password: str) -> GstRtspServer.RTSPAuth:
-    """Only this user may look, by digest."""
+def authentication(config: dict) -> GstRtspServer.RTSPAuth:
+    """Only the user may look, by digest, or anybody if there is none; TLS with a certificate."""
     auth = GstRtspServer.RTSPAuth.new()
-    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken.new()
     token.set_string("media.factory.role", "viewer")
-    auth.add_digest(user, password, token)
+    if config["user"]:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(config["user"], config["password"], token)
+    else:
+        auth.set_default_token(token)
+    if config["certificate"]:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(config["certificate"]))
     return auth
 
 
@@ -60,14 +66,15 @@ def main() -> None:
     server = GstRtspServer.RTSPServer.new()
     server.set_address(config["host"])
     server.set_service(str(config["port"]))
-    if config["user"]:
-        server.set_auth(digest_auth(config["user"], config["password"]))
+    guarded = config["user"] or config["certificate"]
+    if guarded:
+        server.set_auth(authentication(config))
     for mount in config["mounts"]:
         factory = GstRtspServer.RTSPMediaFactory.new()
         factory.set_launch(launch_line(mount))
         factory.set_shared(False)
         factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP)
-        if config["user"]:
+        if guarded:
             permissions = GstRtspServer.RTSPPermissions.new()
             permissions.add_permission_for_role("viewer", "media.factory.access", True)
             permissions.add_permission_for_role("viewer", "media.factory.construct", True)

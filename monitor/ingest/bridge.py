@@ -1,0 +1,77 @@
+"""An intake that outlives a source's connections: what lay between two of them is lost."""
+
+import threading
+
+from monitor.packet import PacketTarget
+from monitor.protocols import Intake, Media
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
+
+_HOLE = 0.1
+"""Seconds; what times differ by less is rounding."""
+
+
+class Bridge:
+    """Stands before a call's intake for one participant."""
+
+    def __init__(self) -> None:
+        self.until: float | None = None
+        """Call seconds up to which media was handed over; None before the first frame."""
+        self._intake: Intake | None = None
+        self._tracks: Tracks | None = None
+        self._fresh = True
+        """Whether this connection has brought none of the media that time is counted by."""
+        # Pictures come from a thread of their own.
+        self._lock = threading.Lock()
+
+    def over(self, intake: Intake) -> "Bridge":
+        """A new connection begins: what it brings goes to `intake`."""
+        self._intake, self._fresh = intake, True
+        return self
+
+    def now(self) -> float:
+        """Call seconds by the monotonic clock."""
+        return self._to.now()
+
+    @property
+    def encoded(self) -> PacketTarget | None:
+        """Where encoded media goes, too."""
+        return self._to.encoded
+
+    async def put(self, media: Media) -> None:
+        """Hand media over from the event loop."""
+        for each in self._through(media):
+            await self._to.put(each)
+
+    def put_threadsafe(self, media: Media) -> None:
+        """Hand media over from a decode thread."""
+        for each in self._through(media):
+            self._to.put_threadsafe(each)
+
+    @property
+    def _to(self) -> Intake:
+        assert self._intake is not None
+        return self._intake
+
+    def _through(self, media: Media) -> list[Media]:
+        """Return what is handed over: the gap before, and no tracks that are known."""
+        if isinstance(media, Tracks):
+            known, self._tracks = self._tracks, media
+            return [] if media == known else [media]
+        if isinstance(media, Gap):
+            return [media]
+        counts = isinstance(media, AudioFrame) or not (self._tracks and self._tracks.audio)
+        start = media.start if isinstance(media, AudioFrame) else media.time
+        end = media.end if isinstance(media, AudioFrame) else media.time
+        with self._lock:
+            before = self._gap(media, start) if self._fresh else []
+            if counts:
+                self._fresh = False
+                self.until = max(self.until or 0.0, end)
+            return [*before, media]
+
+    def _gap(self, media: AudioFrame | VideoFrame, until: float) -> list[Media]:
+        since = self.until
+        if since is None or until - since <= _HOLE:
+            return []
+        self.until = until
+        return [Gap(media.participant, Span(since, until), LostReason.RECONNECT)]

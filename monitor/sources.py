@@ -1,0 +1,162 @@
+"""Settings → the sources that calls are pulled from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from monitor.ingest import whep
+from monitor.ingest.file import FileSource
+from monitor.ingest.retry import RetryOptions
+from monitor.ingest.rtp import RtpOptions, RtpSource
+from monitor.ingest.rtsp import RtspOptions, RtspSource
+from monitor.ingest.sdp import DescriptionError, read_description
+from monitor.ingest.trust import Trust
+from monitor.ingest.webrtc import WebRtcOptions
+from monitor.ingest.whep import WhepOptions, WhepSource
+from monitor.protocols import Source
+from monitor.settings import Settings, SettingsError
+from monitor.settings.media import Pull
+
+SCHEMES = ("rtsp://", "rtsps://", *(f"{scheme}://" for scheme in whep.SCHEMES))
+"""How the URL of a stream begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A stream to pull; None leaves a choice to the settings."""
+
+    uri: str = ""
+    sdp: str = ""
+    """In place of `uri`: the text of a description of RTP that is sent here."""
+    participant: str = "remote"
+    token: str = ""
+    transport: Literal["tcp", "udp"] | None = None
+    open_timeout: float | None = None
+    read_timeout: float | None = None
+    give_up_after: float | None = None
+    tls_verify: bool | None = None
+    tls_ca_file: Path | None = None
+    persistent: bool = False
+    """Whether it is tried for ever, unless `give_up_after` is set, and from the start on."""
+
+
+def open_file(
+    settings: Settings,
+    path: Path,
+    participant: str,
+    progress: Callable[[float, float], None] | None = None,
+) -> FileSource:
+    """Make the source that replays a recording."""
+    return FileSource(path, participant, settings.video.sampling, settings.video.width, progress)
+
+
+def open_pull(settings: Settings, wanted: Wanted) -> Source:
+    """Make the source that pulls a stream; raises ValueError for what names none."""
+    if urlsplit(wanted.uri).scheme in whep.SCHEMES:
+        return _open_whep(settings, wanted)
+    if wanted.sdp:
+        return _open_rtp(settings, wanted)
+    return _open_rtsp(settings, wanted)
+
+
+def webrtc(settings: Settings) -> WebRtcOptions:
+    """Return how WebRTC media is received."""
+    # The settings table has the fields of the options, one for one.
+    return WebRtcOptions(**settings.webrtc.model_dump())
+
+
+def configured(settings: Settings, pull: Pull) -> Source:
+    """Make a source of the settings file; raises SettingsError for one that cannot be."""
+    try:
+        sdp = pull.sdp_file.read_text() if pull.sdp_file is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"sources: sdp_file: {pull.sdp_file}: cannot be read") from error
+    wanted = Wanted(
+        uri=pull.uri.get_secret_value(),
+        sdp=sdp,
+        participant=pull.participant,
+        token=pull.token.get_secret_value() if pull.token is not None else "",
+        transport=pull.transport,
+        open_timeout=pull.open_timeout,
+        read_timeout=pull.read_timeout,
+        give_up_after=pull.give_up_after,
+        tls_verify=pull.tls_verify,
+        tls_ca_file=pull.tls_ca_file,
+        persistent=True,
+    )
+    try:
+        return open_pull(settings, wanted)
+    except ValueError as error:
+        raise SettingsError(f"sources: {error}") from error
+
+
+def check_trust(settings: Settings) -> None:
+    """Raise SettingsError for certificates that cannot be read."""
+    rtsp, whep = settings.rtsp, settings.whep
+    trusts = [Trust(True, rtsp.tls_ca_file, "rtsp"), Trust(True, whep.tls_ca_file, "whep")]
+    trusts += [Trust(True, pull.tls_ca_file, "sources") for pull in settings.sources]
+    for trust in trusts:
+        try:
+            trust.context()
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+
+def _open_rtsp(settings: Settings, wanted: Wanted) -> RtspSource:
+    chosen = settings.rtsp
+    options = RtspOptions(
+        transport=wanted.transport or chosen.transport,
+        open_timeout=wanted.open_timeout or chosen.open_timeout,
+        read_timeout=wanted.read_timeout or chosen.read_timeout,
+        trust=_trust("rtsp", wanted, chosen.tls_verify, chosen.tls_ca_file),
+        retry=_retry(wanted, chosen.give_up_after),
+    )
+    video = settings.video
+    return RtspSource(wanted.uri, wanted.participant, video.sampling, video.width, options)
+
+
+def _open_whep(settings: Settings, wanted: Wanted) -> WhepSource:
+    chosen, video = settings.whep, settings.video
+    options = WhepOptions(
+        request_timeout=wanted.open_timeout or chosen.open_timeout,
+        trust=_trust("whep", wanted, chosen.tls_verify, chosen.tls_ca_file),
+        retry=_retry(wanted, chosen.give_up_after),
+        webrtc=webrtc(settings),
+    )
+    return WhepSource(
+        wanted.uri, wanted.token, wanted.participant, video.sampling, video.width, options
+    )
+
+
+def _open_rtp(settings: Settings, wanted: Wanted) -> RtpSource:
+    chosen, video = settings.rtp, settings.video
+    retry = replace(_retry(wanted, chosen.give_up_after), at_once=True)
+    options = RtpOptions(
+        host=str(chosen.host),
+        open_timeout=wanted.open_timeout or chosen.open_timeout,
+        read_timeout=wanted.read_timeout or chosen.read_timeout,
+        retry=retry,
+    )
+    try:
+        description = read_description(wanted.sdp, str(chosen.host), chosen.ports)
+    except DescriptionError as error:
+        raise DescriptionError(f"sdp: {error}") from error
+    return RtpSource(description, wanted.participant, video.sampling, video.width, options)
+
+
+def _trust(setting: str, wanted: Wanted, verify: bool, ca_file: Path | None) -> Trust:
+    if wanted.tls_verify is not None:
+        verify = wanted.tls_verify
+    if wanted.tls_ca_file is not None:
+        return Trust(verify, wanted.tls_ca_file, "sources")
+    return Trust(verify, ca_file, setting)
+
+
+def _retry(wanted: Wanted, give_up_after: float) -> RetryOptions:
+    if wanted.give_up_after is not None:
+        give_up_after = wanted.give_up_after
+    elif wanted.persistent:
+        give_up_after = 0.0
+    return RetryOptions(give_up_after=give_up_after, at_once=wanted.persistent)

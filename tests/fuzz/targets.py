@@ -1,0 +1,247 @@
+"""What hostile bytes are thrown at: every parser of what comes from outside, by name.
+
+A target returns for whatever it may refuse and raises for what must never happen. Each has seeds,
+as senders write them, from which the fuzzer and the property tests start.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from monitor.ingest import l16, twilio
+from monitor.ingest.answer import with_bitrates, with_one_layer
+from monitor.ingest.audiohook import AudioHookParser
+from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
+from monitor.ingest.dialect import Parser, TelephonyError
+from monitor.ingest.hearing import Hearing
+from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
+from monitor.ingest.sdp import DescriptionError, read_description
+from monitor.ingest.whep import AnswerError, accepted
+from monitor.ingest.whip import OfferError, read_candidates, read_offer
+
+SESSION = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
+SECTION = (
+    "m={} 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=sendonly\r\n"
+    "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n"
+    "a=fingerprint:sha-256 AA:BB\r\na=rtcp-mux\r\na=rtpmap:96 {}\r\na=fmtp:96 a=1;b=2\r\n"
+    "a=rtcp-fb:96 nack pli\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+    "a=ssrc:1 cname:x\r\n"
+)
+OFFER = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
+    + SECTION.format("audio", "0", "opus/48000/2")
+    + SECTION.format("video", "1", "VP8/90000")
+    + "a=rid:h send\r\na=rid:f send\r\na=simulcast:send h;f\r\n"
+)
+CANDIDATE = "a=candidate:1 1 udp 2130706431 10.0.0.1 5000 typ host generation 0\r\n"
+DESCRIPTION = (
+    "v=0\no=- 0 0 IN IP4 1.2.3.4\ns=x\nc=IN IP4 1.2.3.4\nt=0 0\nm=audio 5600 RTP/AVP 111\n"
+    "a=rtpmap:111 opus/48000/2\na=fmtp:111 useinbandfec=1\nm=video 5602 RTP/AVPF 96\n"
+    "a=rtpmap:96 H264/90000\n"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something to throw bytes at."""
+
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+
+def offer(data: bytes) -> None:
+    """A WHIP offer, and what the answer to it is made of."""
+    text = data.decode(errors="replace")
+    with suppress(OfferError):
+        read = read_offer(text)
+        assert read.audio or read.video
+    with_one_layer(with_bitrates(text, 1500, 300, 2500), text)
+
+
+def candidates(data: bytes) -> None:
+    """Trickled candidates."""
+    with suppress(OfferError):
+        read_candidates(data.decode(errors="replace"))
+
+
+def answer(data: bytes) -> None:
+    """A WHEP server's answer."""
+    with suppress(AnswerError):
+        assert accepted(data.decode(errors="replace")) <= {"audio", "video"}
+
+
+def description(data: bytes) -> None:
+    """A session description: nothing but our own address and clean text is passed on."""
+    with suppress(DescriptionError):
+        read = read_description(data.decode(errors="replace"), "127.0.0.1", (5000, 65_534))
+        lines = read.text.split("\r\n")
+        assert read.text.isascii()
+        assert read.text.isprintable() or all(line.isprintable() for line in lines)
+        assert [line for line in lines if line.startswith(("c=", "o="))] == [
+            "o=- 0 0 IN IP4 127.0.0.1",
+            "c=IN IP4 127.0.0.1",
+        ]
+        assert {line[:7] for line in lines if line.startswith("a=")} <= {"a=rtpma", "a=fmtp:"}
+        assert all(5000 <= port < 65_534 for port in read.ports)
+        assert read_description(read.text, "127.0.0.1", (5000, 65_534)) == read
+
+
+def said(parser: Parser, messages: list[bytes]) -> None:
+    """Hand messages over; those that begin with a zero are binary."""
+    with suppress(TelephonyError):
+        for message in messages:
+            if message[:1] == b"\0":
+                list(parser.binary(message[1:]))
+            else:
+                list(parser.text(message.decode(errors="replace")))
+    parser.farewell(None)
+    parser.farewell("wrong")
+
+
+def telephony(make: Callable[[], Parser]) -> Callable[[bytes], None]:
+    """A conversation, a message a line."""
+
+    def run(data: bytes) -> None:
+        said(make(), data.split(b"\n"))
+
+    return run
+
+
+def audiosocket(data: bytes) -> None:
+    """A TCP stream, cut into messages as the listener does."""
+    parser = AudioSocketParser()
+    with suppress(TelephonyError):
+        while len(data) >= HEADER:
+            end = HEADER + length(data[:HEADER])
+            if len(data) < end:
+                return
+            list(parser.binary(data[:end]))
+            data = data[end:]
+
+
+def packets(data: bytes) -> Iterator[RtpPacket]:
+    """Packets of ten bytes of header, the last of which says how long the payload is."""
+    arrived, at = 0.0, 0
+    while at + 10 <= len(data):
+        ssrc, number, stamp, kind, wait, size = struct.unpack_from(">BHIBBB", data, at)
+        arrived += wait / 100
+        payload = data[at + 10 : at + 10 + size]
+        yield RtpPacket(ssrc & 1, number, stamp, 96 + kind % 5, payload, arrived)
+        at += 10 + size
+
+
+def jitter(data: bytes) -> None:
+    """Packets in any order: each comes out once at most, and few are held."""
+    buffer = JitterBuffer()
+    seen = 0
+    for packet in packets(data):
+        for delivery in (*buffer.push(packet), *buffer.pop(packet.arrived)):
+            assert delivery.missing >= 0
+            seen += 1
+        assert len(buffer._held) <= FARTHEST + 1
+    seen += sum(1 for _ in buffer.flush())
+    assert seen == buffer.counts.delivered <= buffer.counts.received
+    assert buffer.deadline is None
+
+
+def hearing(data: bytes) -> None:
+    """Packets whose payload is decoded: call time never runs backwards far."""
+    codecs = {96: "opus", 97: "pcmu", 98: "pcma", 99: "g722"}
+    heard = Hearing("remote", codecs, 0.08)
+    until = 0.0
+    for packet in packets(data):
+        for media in (*heard.push(packet, 0.0), *heard.pop(packet.arrived, 0.0)):
+            end = getattr(media, "end", None) or media.span.end  # type: ignore[union-attr]
+            assert end >= 0
+            until = max(until, end)
+    list(heard.flush(0.0))
+
+
+def lines(*messages: object) -> bytes:
+    """A conversation of JSON texts and binary messages."""
+    return b"\n".join(
+        b"\0" + m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages
+    )
+
+
+def packet(number: int, kind: int, payload: bytes) -> bytes:
+    """One packet as `packets` reads it."""
+    return struct.pack(">BHIBBB", 0, number, number * 160, kind, 2, len(payload)) + payload
+
+
+_MEDIA = {"track": "inbound", "chunk": "1", "timestamp": "5", "payload": "//8="}
+_HOOK = {"version": "2", "id": SESSION, "serverseq": 0, "position": "PT0S"}
+_OPEN = {
+    "organizationId": SESSION,
+    "conversationId": "1",
+    "media": [{"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000}],
+}
+_SEEDS: Mapping[str, tuple[bytes, ...]] = {
+    "twilio": (lines(
+        {"event": "connected", "protocol": "Call"},
+        {"event": "start", "start": {"callSid": "C", "tracks": ["inbound"], "mediaFormat":
+            {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}}},
+        {"event": "media", "media": _MEDIA}, {"event": "stop"}),),
+    "telnyx": (lines(
+        {"event": "start", "start": {"call_control_id": "C", "media_format":
+            {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}}},
+        {"event": "media", "media": _MEDIA}, {"event": "stop"}),),
+    "plivo": (lines(
+        {"event": "start", "start": {"callId": "C", "tracks": ["inbound"], "mediaFormat":
+            {"encoding": "audio/x-l16", "sampleRate": 16000}}},
+        {"event": "media", "media": _MEDIA}),),
+    "vonage": (lines({"event": "websocket:connected", "content-type": "audio/l16;rate=16000",
+                      "call_uuid": "C"}, bytes(640)),),
+    "jambonz": (lines({"callSid": "C", "sampleRate": 8000, "mixType": "stereo"}, bytes(640)),),
+    "freeswitch": (lines({"anything": 1}, bytes(320)),),
+    "asterisk": (b"MEDIA_START connection_id:1 channel:c format:slin16 ptime:20\n\0" + bytes(64),
+                 lines({"event": "MEDIA_START", "channel": "c", "format": "ulaw"}, bytes(160))),
+    "audiohook": (lines(
+        _HOOK | {"type": "open", "seq": 1, "parameters": _OPEN}, bytes(160),
+        _HOOK | {"type": "ping", "seq": 2, "serverseq": 1, "parameters": {"rtt": "PT0.1S"}},
+        _HOOK | {"type": "discarded", "seq": 3, "serverseq": 2, "parameters":
+            {"start": "PT1S", "discarded": "PT2S"}},
+        _HOOK | {"type": "close", "seq": 4, "serverseq": 2, "parameters": {"reason": "end"}}),),
+}  # fmt: skip
+_PACKETS = tuple(
+    b"".join(packet(n, kind, payload) for n in (1, 2, 4, 3, 9, 65_535))
+    for kind, payload in enumerate((b"\xf8\xff\xfe", bytes(160), bytes(20), b"\x10" * 80, b""))
+)
+
+TARGETS: Mapping[str, Target] = {
+    "offer": Target(offer, (OFFER.encode(),)),
+    "candidates": Target(candidates, (f"m=audio 9 X 0\r\na=mid:0\r\n{CANDIDATE}".encode(),)),
+    "answer": Target(answer, (OFFER.encode(),)),
+    "description": Target(description, (DESCRIPTION.encode(),)),
+    **{
+        name: Target(telephony(lambda d=d: twilio.JsonParser(d)), _SEEDS[name])  # type: ignore[misc]
+        for name, d in twilio.DIALECTS.items()
+    },
+    **{
+        name: Target(telephony(lambda d=d: l16.BinaryParser(d, {})), _SEEDS[name])  # type: ignore[misc]
+        for name, d in l16.DIALECTS.items()
+    },
+    "audiohook": Target(
+        telephony(lambda: AudioHookParser(SESSION, SESSION, frozenset({"remote", "agent"}))),
+        _SEEDS["audiohook"],
+    ),
+    "audiosocket": Target(
+        audiosocket,
+        (b"\x01\x00\x10" + bytes(16) + b"\x10\x00\x04\x01\x02\x03\x04\x00\x00\x00",),
+    ),
+    "jitter": Target(jitter, _PACKETS),
+    # The second sender's timestamps run backwards from the first packet on.
+    "hearing": Target(
+        hearing,
+        (
+            *_PACKETS,
+            bytes.fromhex(
+                "000001000000a02a0203f8fffe000002000101400002"
+                "03f8fffe0000040000028000"
+                "0203f8fffe000003000001e0000203f8fffe"
+            ),
+        ),
+    ),
+}

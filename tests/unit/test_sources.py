@@ -1,0 +1,46 @@
+"""Settings and requests → sources: what a source says itself wins."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor.settings import Settings, SettingsError
+from monitor.settings.media import Pull, Rtsp
+from monitor.sources import Wanted, check_trust, configured, open_pull
+
+
+def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("none")
+    pull = Pull.model_validate({"uri": "rtsps://x/", "tls_ca_file": wrong})
+    for settings, field in (
+        (Settings(rtsp=Rtsp(tls_ca_file=wrong)), "rtsp.tls_ca_file"),
+        (Settings(sources=(pull,)), "sources.tls_ca_file"),
+    ):
+        with pytest.raises(SettingsError, match=f"{field}: .*wrong.pem"):
+            check_trust(settings)
+    check_trust(Settings())
+
+
+def test_urls_of_no_source_are_refused() -> None:
+    for uri in ("", "http://camera/", "file:///etc/passwd", "concat:a|b"):
+        with pytest.raises(ValueError, match="uri"):
+            open_pull(Settings(), Wanted(uri))
+    with pytest.raises(SettingsError, match="sources: uri"):
+        configured(Settings(), Pull.model_validate({"uri": "http://camera/"}))
+
+
+def test_what_a_source_says_wins_over_the_settings(tmp_path: Path) -> None:
+    settings = Settings(rtsp=Rtsp(open_timeout=7, tls_verify=False, tls_ca_file=tmp_path))
+    plain = open_pull(settings, Wanted("rtsps://x/"))._options  # type: ignore[attr-defined]
+    assert (plain.open_timeout, plain.transport, plain.read_timeout) == (7, "tcp", 3)
+    assert (plain.trust.verify, plain.trust.ca_file) == (False, tmp_path)
+    assert (plain.retry.at_once, plain.retry.give_up_after) == (False, 300)
+    wanted = Wanted(
+        "rtsps://x/", transport="udp", open_timeout=1, read_timeout=2, tls_verify=True,
+        tls_ca_file=tmp_path / "mine", persistent=True,
+    )  # fmt: skip
+    own = open_pull(settings, wanted)._options  # type: ignore[attr-defined]
+    assert (own.open_timeout, own.transport, own.read_timeout) == (1, "udp", 2)
+    assert (own.trust.verify, own.trust.ca_file) == (True, tmp_path / "mine")
+    assert (own.retry.at_once, own.retry.give_up_after) == (True, 0)
