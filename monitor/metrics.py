@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 
 from monitor.families import DeliveryFamilies
-from monitor.types import Abstention, AlarmState, Alert, Outcome, Score, Verdict
+from monitor.types import Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SCORES = (-12.0, -8.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
@@ -244,6 +244,9 @@ class Metrics(DeliveryFamilies):
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Count the track's begin or end."""
         self.faces.labels("found" if found else "lost").inc()
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Ignore it: what is looked at counts nothing."""
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Move the call to its state's gauge."""

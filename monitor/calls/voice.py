@@ -7,12 +7,14 @@ from functools import partial
 from monitor import log
 from monitor.analysis.speech import SpeechMeter
 from monitor.analysis.windows import AudioWindower
+from monitor.calls import preview
 from monitor.calls.judgement import judged
 from monitor.calls.stages import Judges, Stages
 from monitor.types import (
     AbstentionReason,
     AlertType,
     AudioFrame,
+    AudioPreview,
     AudioWindow,
     Gap,
     LostReason,
@@ -29,6 +31,8 @@ class Judged:
 
     outcome: Outcome
     challenger: Outcome | None
+    preview: AudioPreview | None
+    """Only while somebody looks at the call."""
 
 
 class VoicePath:
@@ -72,6 +76,8 @@ class VoicePath:
             yield Judged(
                 outcome,
                 None if challenger is None else self._outcome(challenger, measured, other),
+                # Under half a millisecond, and only for a call on somebody's screen.
+                preview.heard(window) if stages.previewed(self._call) else None,
             )
 
     def _compute(self, window: AudioWindow) -> tuple[AudioWindow, _Result, _Result]:

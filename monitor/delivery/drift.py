@@ -27,6 +27,8 @@ FEWEST_CALLS = 20
 """Calls before a stability index is shown: that of a few says who called, not what drifted."""
 RECENT = 5000
 """Windows of one detector that count as recent for its share of abstentions."""
+_EXPECTED = ("voice", "face")
+"""Detectors that should judge most of what they get; physical cues abstain most of the time."""
 _NOTHING_TO_JUDGE = (AbstentionReason.SILENCE, AbstentionReason.NO_MODEL)
 
 
@@ -134,6 +136,8 @@ class Drift(NullSink):
         }
 
     def _count(self, outcome: Outcome) -> None:
+        if outcome.detector not in _EXPECTED:
+            return
         abstained = isinstance(outcome, Abstention)
         if isinstance(outcome, Abstention) and outcome.reason in _NOTHING_TO_JUDGE:
             return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from monitor import log
 from monitor.protocols import Sink
-from monitor.types import Alert, Outcome, Verdict
+from monitor.types import Alert, Outcome, Preview, Verdict
 
 _log = log.get(__name__)
 
@@ -28,6 +28,10 @@ class Fanout:
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Tell every sink of a face track's begin or end."""
         self._tell(lambda sink: sink.face(call, participant, time, found))
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Tell every sink of something to look at."""
+        self._tell(lambda sink: sink.preview(call, preview))
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Tell every sink of a verdict."""

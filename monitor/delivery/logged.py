@@ -1,7 +1,7 @@
 """The sink that writes alerts to the log, and the silent one that others derive from."""
 
 from monitor import log
-from monitor.types import Alert, Outcome, Verdict
+from monitor.types import Alert, Outcome, Preview, Verdict
 
 _log = log.get(__name__)
 
@@ -16,6 +16,9 @@ class NullSink:
         """Ignore it."""
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
+        """Ignore it."""
+
+    def preview(self, call: str, preview: Preview) -> None:
         """Ignore it."""
 
     def verdict(self, call: str, verdict: Verdict) -> None:

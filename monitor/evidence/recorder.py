@@ -15,7 +15,7 @@ from monitor.evidence.bundle import Draft
 from monitor.evidence.matroska import Clip, remux
 from monitor.evidence.ring import Ring
 from monitor.packet import EncodedPacket, PacketTarget
-from monitor.types import AlarmState, Alert, AlertAction, Outcome, Verdict
+from monitor.types import AlarmState, Alert, AlertAction, Outcome, Preview, Verdict
 
 MOST_WINDOWS = 3600
 """Window records of one participant that a bundle holds; the latest."""
@@ -111,6 +111,9 @@ class Recorder:
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Ignore it."""
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Ignore it: evidence is what arrived."""
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Ignore it: the alert brings its own."""

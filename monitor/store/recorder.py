@@ -8,7 +8,7 @@ from monitor import log, wire
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.store.calls import Batch, Begun, Calls, point
-from monitor.types import Alert, Allowance, Outcome, Verdict
+from monitor.types import Alert, Allowance, Outcome, Preview, Verdict
 
 _log = log.get(__name__)
 
@@ -64,6 +64,9 @@ class Recorder:
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Tracks are not kept."""
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Previews are never kept."""
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Note where the participant stands."""

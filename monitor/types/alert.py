@@ -1,7 +1,7 @@
 """What is decided about a participant, and what people and machines must hear of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from urllib.parse import quote
@@ -73,6 +73,8 @@ class Verdict:
     onset: float | None
     """Call seconds at which the suspicious span starts; None while normal."""
     seconds: Seconds
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """By tier: the statistic above which a call of this kind alarms now."""
 
 
 class AlertAction(StrEnum):

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from monitor import wire
@@ -12,53 +13,71 @@ from monitor.types import Alert, Outcome, Verdict
 
 CAPACITY = 500
 """Events a slow reader may fall behind before it misses the oldest."""
+KINDS = frozenset({"call", "window", "face", "verdict", "paused", "resumed", "alert"})
+"""Events that a reader may ask for."""
 _KEEP_ALIVE = 15.0
 """Seconds after which a comment keeps proxies from closing a quiet stream."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a reader wants to hear."""
+
+    call: str | None
+    """None: of all calls."""
+    kinds: frozenset[str]
+    """Empty: all."""
+
+    def grants(self, event: str, call: str) -> bool:
+        return (not self.kinds or event in self.kinds) and self.call in (None, call)
+
+
 class EventStream(NullSink):
-    """Fans calls' events out to readers."""
+    """Fans calls' events out to readers; what nobody wants is not even written out."""
 
     def __init__(self) -> None:
-        self._readers: dict[Channel[str], str | None] = {}
+        self._readers: dict[Channel[str], _Wish] = {}
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
         """Tell readers that a call began."""
-        self._publish(
-            "call", call, {"state": "started", "ingest": ingest, "participant": participant}
-        )
+        state = {"state": "started", "ingest": ingest, "participant": participant}
+        self._publish("call", call, lambda: state)
 
     def window(self, call: str, outcome: Outcome) -> None:
         """Tell readers of an outcome."""
-        self._publish("window", call, wire.window(outcome))
+        self._publish("window", call, lambda: wire.window(outcome))
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Tell readers of a face track's begin or end."""
-        self._publish(
-            "face", call, {"participant": participant, "time": round(time, 3), "found": found}
-        )
+        state = {"participant": participant, "time": round(time, 3), "found": found}
+        self._publish("face", call, lambda: state)
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Tell readers of a verdict."""
-        self._publish("verdict", call, wire.verdict(verdict))
+        self._publish("verdict", call, lambda: wire.verdict(verdict))
 
     def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
         """Tell readers that a participant is not monitored, or is again."""
-        state = {"participant": participant, "time": round(time, 3)}
-        self._publish("paused" if reason else "resumed", call, state | {"reason": reason})
+        state = {"participant": participant, "time": round(time, 3), "reason": reason}
+        self._publish("paused" if reason else "resumed", call, lambda: state)
 
     def alert(self, alert: Alert) -> None:
         """Tell readers of an alert."""
-        self._publish("alert", alert.call, wire.alert(alert))
+        self._publish("alert", alert.call, lambda: wire.alert(alert))
 
     def call_ended(self, call: str, reason: str) -> None:
         """Tell readers that a call is over."""
-        self._publish("call", call, {"state": "ended", "reason": reason})
+        self._publish("call", call, lambda: {"state": "ended", "reason": reason})
 
-    async def subscribe(self, call: str | None) -> AsyncIterator[str]:
-        """Yield events of one call, or of all, in the stream format until cancelled."""
+    async def subscribe(
+        self, call: str | None, kinds: frozenset[str] = frozenset()
+    ) -> AsyncIterator[str]:
+        """Yield events of one call, or of all, in the stream format until cancelled.
+
+        `kinds` names the events that are wanted; none means all.
+        """
         channel: Channel[str] = Channel(CAPACITY)
-        self._readers[channel] = call
+        self._readers[channel] = _Wish(call, kinds)
         missed = 0
         events = aiter(channel)
         pending: asyncio.Future[str] | None = None
@@ -88,11 +107,11 @@ class EventStream(NullSink):
         for channel in self._readers:
             channel.close()
 
-    def _publish(self, event: str, call: str, record: dict[str, Any]) -> None:
-        if not self._readers:
+    def _publish(self, event: str, call: str, record: Callable[[], dict[str, Any]]) -> None:
+        channels = [c for c, wish in self._readers.items() if wish.grants(event, call)]
+        if not channels:
             return
-        data = json.dumps({"call": call, **record}, separators=(",", ":"), allow_nan=False)
+        data = json.dumps({"call": call, **record()}, separators=(",", ":"), allow_nan=False)
         text = f"event: {event}\ndata: {data}\n\n"
-        for channel, wanted in self._readers.items():
-            if wanted is None or wanted == call:
-                channel.put(text)
+        for channel in channels:
+            channel.put(text)

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import FileResponse
 
 from monitor.evidence.shelf import Kept, Shelf
+from monitor.evidence.signing import PublicKey
+from monitor.evidence.verify import State, verify
 from monitor.evidence.writer import Condition
 from monitor.web.auth import Gatekeeper, Grant
 from monitor.web.problems import Problem
@@ -66,6 +68,24 @@ def router(
     async def list_of_alert(alert_id: str) -> list[dict[str, Any]]:
         """Bundles that were made for one alert; none if its call is not recorded."""
         return await listed(1000, None, alert_id)
+
+    @routes.get("/evidence/{bundle_id}/verification", dependencies=[read])
+    async def check(bundle_id: BundleId) -> dict[str, Any]:
+        """Check a bundle as it lies on this machine, with this service's own key.
+
+        Proof for somebody else is the same check on a machine of theirs: `verify BUNDLE --key`.
+        """
+        kept = shelf.find(bundle_id) if shelf is not None else None
+        if shelf is None or kept is None:
+            raise _gone()
+        try:
+            key = PublicKey.read(shelf.public_key)
+            found = await asyncio.to_thread(verify, [shelf.path(kept)], key)
+        except FileNotFoundError as error:
+            raise _gone() from error
+        checks = [{"state": str(c.state), "detail": c.detail} for c in found]
+        worst = [s for s in (State.FAILED, State.UNCHECKED) if any(c.state is s for c in found)]
+        return {"state": str(worst[0] if worst else State.OK), "checks": checks}
 
     @routes.get("/evidence/{bundle_id}", response_class=FileResponse)
     async def download(bundle_id: BundleId, grant: reader) -> FileResponse:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from monitor import web
 from monitor.app import Service
 from monitor.settings import load
 from monitor.web.auth import digest
@@ -34,6 +35,9 @@ ROUTES = [
     ("GET", "/api/v1/calls", "read", 200),
     ("GET", "/api/v1/calls/none", "read", 404),
     ("GET", "/api/v1/calls/none/timeline", "read", 404),
+    ("GET", "/api/v1/calls/none/history", "read", 200),
+    ("GET", "/api/v1/calls/none/previews/none/spectrogram", "read", 404),
+    ("GET", "/api/v1/calls/none/previews/none/face", "read", 404),
     ("PUT", "/api/v1/calls/none/hold", "review", 422),
     ("DELETE", "/api/v1/calls/none/hold", "review", 404),
     ("GET", "/api/v1/alerts", "read", 200),
@@ -50,6 +54,8 @@ ROUTES = [
     ("GET", "/api/v1/sources", "read", 200),
     ("GET", "/api/v1/shadow", "read", 200),
     ("GET", "/api/v1/drift", "read", 200),
+    ("GET", "/api/v1/models", "read", 200),
+    ("POST", "/api/v1/recordings", "control", 422),
     ("DELETE", "/api/v1/calls/none", "control", 404),
     ("DELETE", "/api/v1/sources/none", "control", 404),
     ("POST", "/api/v1/sources", "control", 422),
@@ -57,6 +63,7 @@ ROUTES = [
     ("POST", "/api/v1/calls/none/participants/none/resume", "control", 404),
     ("GET", "/api/v1/evidence", "read", 200),
     ("GET", "/api/v1/evidence/none", "read", 422),
+    ("GET", "/api/v1/evidence/none/verification", "read", 422),
     ("GET", "/api/v1/alerts/none/evidence", "read", 200),
     ("POST", "/whip", "publish", 415),
     ("PATCH", "/whip/none", "publish", 404),
@@ -130,5 +137,9 @@ async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) 
     page = await client.get("/")
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for name in ("page.js", "style.css", "icon.svg"):
+    names = {path.name for path in (Path(web.__file__).parent / "console").iterdir()}
+    assert {"app.js", "style.css", "icon.svg"} <= names
+    for name in names:
         assert (await client.get(f"/console/{name}")).status_code == 200
+    asked = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assert {path.removeprefix("/console/") for path in asked} <= names

@@ -1,0 +1,182 @@
+"""Pictures of calls that somebody looks at just now: kept in memory for a minute, never written."""
+
+import asyncio
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from monitor.calls.registry import Registry
+from monitor.delivery.logged import NullSink
+from monitor.types import (
+    PREVIEW_BANDS,
+    PREVIEW_FLOOR_DB,
+    PREVIEW_HZ,
+    SAMPLE_RATE,
+    AudioPreview,
+    FacePreview,
+    Preview,
+)
+from monitor.web.auth import Gatekeeper
+from monitor.web.problems import Problem
+
+INTEREST = 10.0
+"""Seconds after a request in which pictures of the call go on being made."""
+KEPT = 60.0
+"""Call seconds of spectrogram kept; and seconds without a request until all is dropped."""
+JUDGED = 2.0
+"""Seconds after a judged picture of a face in which unjudged ones do not take its place."""
+LINGER = 15.0
+"""Seconds for which an ended call's pictures can still be fetched."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """One participant."""
+
+    sound: deque[AudioPreview] = field(default_factory=deque)
+    face: FacePreview | None = None
+
+    def unjudged(self, time: float) -> bool:
+        """Whether nothing of the last seconds was judged."""
+        face = self.face
+        return face is None or face.heatmap is None or time - face.time > JUDGED
+
+
+class Previews(NullSink):
+    """Takes previews in, and tells producers which calls are looked at."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        later: Callable[[float, Callable[[], None]], object] | None = None,
+    ) -> None:
+        """`later(seconds, do)` runs something after a while; the event loop's if left out."""
+        self._clock = clock
+        self._later = later or (lambda after, do: asyncio.get_running_loop().call_later(after, do))
+        self._asked: dict[str, float] = {}
+        self._shown: dict[str, dict[str, _Shown]] = {}
+
+    def wanted(self, call: str) -> bool:
+        """Whether somebody asked for this call a moment ago."""
+        asked = self._asked.get(call)
+        return asked is not None and self._clock() - asked < INTEREST
+
+    def look(self, call: str, participant: str) -> tuple[list[AudioPreview], FacePreview | None]:
+        """Return what there is, oldest sound first, and have more made for a while."""
+        if call not in self._asked:
+            self._later(KEPT, lambda: self._tidy(call))
+        self._asked[call] = self._clock()
+        shown = self._shown.get(call, {}).get(participant)
+        return ([], None) if shown is None else (list(shown.sound), shown.face)
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Keep the latest of a call that is looked at."""
+        if call not in self._asked:
+            return
+        shown = self._shown.setdefault(call, {}).setdefault(preview.participant, _Shown())
+        if isinstance(preview, FacePreview):
+            # More pictures are followed than are judged: those with a heat map say more.
+            if preview.heatmap is not None or shown.unjudged(preview.time):
+                shown.face = preview
+            return
+        shown.sound.append(preview)
+        while shown.sound[0].end < preview.end - KEPT:
+            shown.sound.popleft()
+
+    def call_ended(self, call: str, reason: str) -> None:
+        """Drop the call's pictures soon."""
+        if call in self._asked:
+            self._later(LINGER, lambda: self._drop(call))
+
+    def _tidy(self, call: str) -> None:
+        """Drop what nobody has asked for in a while; look again later otherwise."""
+        asked = self._asked.get(call)
+        if asked is None:
+            return
+        if self._clock() - asked >= KEPT:
+            self._drop(call)
+        else:
+            self._later(KEPT, lambda: self._tidy(call))
+
+    def _drop(self, call: str) -> None:
+        self._shown.pop(call, None)
+        self._asked.pop(call, None)
+
+
+def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None) -> APIRouter:
+    """Return the routes; without `previews` they say that none are made."""
+    routes = APIRouter(
+        prefix="/api/v1/calls/{call_id}/previews/{participant}",
+        tags=["calls"],
+        dependencies=[Depends(gatekeeper.require("read"))],
+    )
+
+    def look(
+        response: Response, call_id: str, participant: str
+    ) -> tuple[list[AudioPreview], FacePreview | None]:
+        response.headers["Cache-Control"] = "no-store"
+        call = registry.find(call_id)
+        if call is None:
+            raise Problem(404, "No such call", "the call was never here or is long over")
+        # Asking about a call that is over must not make it one that is looked at.
+        if previews is None or (call.ended is not None and not previews.wanted(call_id)):
+            return [], None
+        return previews.look(call_id, participant)
+
+    @routes.get("/spectrogram")
+    async def spectrogram(
+        response: Response,
+        call_id: str,
+        participant: str,
+        since: Annotated[float, Query(ge=0)] = 0.0,
+    ) -> dict[str, Any]:
+        """The last minute of sound, as far as it lies after call second `since`.
+
+        Columns are `bands` bytes each, lowest band first: 0 is `floor_db`, 255 full scale.
+        """
+        sound, _ = look(response, call_id, participant)
+        return {
+            "enabled": previews is not None,
+            "bands": PREVIEW_BANDS,
+            "hertz_per_band": SAMPLE_RATE / 2 / PREVIEW_BANDS,
+            "columns_per_second": PREVIEW_HZ,
+            "floor_db": PREVIEW_FLOOR_DB,
+            "pieces": [_sound(piece) for piece in sound if piece.start >= since - 1e-3],
+        }
+
+    @routes.get("/face")
+    async def face(response: Response, call_id: str, participant: str) -> dict[str, Any]:
+        """The latest face that was judged: RGB, row by row, and the heat map over it."""
+        _, found = look(response, call_id, participant)
+        shown = None if found is None else _face(found)
+        return {"enabled": previews is not None, "face": shown}
+
+    return routes
+
+
+def _sound(piece: AudioPreview) -> dict[str, Any]:
+    data = b64encode(piece.bands.tobytes()).decode()
+    return {"start": round(piece.start, 3), "end": round(piece.end, 3), "data": data}
+
+
+def _face(found: FacePreview) -> dict[str, Any]:
+    _, height, width = found.crop.shape
+    rgb = found.crop.transpose(1, 2, 0).tobytes()
+    heatmap = None
+    if found.heatmap is not None:
+        rows, columns = found.heatmap.shape
+        data = b64encode(found.heatmap.tobytes()).decode()
+        heatmap = {"rows": rows, "columns": columns, "data": data}
+    return {
+        "time": round(found.time, 3),
+        "width": width,
+        "height": height,
+        "rgb": b64encode(rgb).decode(),
+        "heatmap": heatmap,
+        "cues": {name: round(value, 3) for name, value in found.cues.items() if value == value},
+    }

@@ -1,0 +1,119 @@
+"""REST: a recording is uploaded, replayed like a live call, and deleted."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from monitor.calls.paced import PacedSource
+from monitor.calls.registry import Registry
+from monitor.protocols import Source
+from monitor.web.auth import Gatekeeper
+from monitor.web.begin import begun
+from monitor.web.problems import Problem
+
+NAME = "recording"
+"""What an uploaded file is called: the name that its owner gave it stays unknown."""
+_CHUNK = 1 << 20
+Words = Annotated[str, Query(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Uploads:
+    """A folder of files that exist only while they are replayed."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """`most_bytes` of one file; 0 takes none."""
+        self._folder = folder
+        self.most_bytes = most_bytes
+
+    def clear(self) -> None:
+        """Delete what a killed service has left."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @asynccontextmanager
+    async def taken(self, parts: AsyncIterator[bytes]) -> AsyncIterator[Path]:
+        """Write a body to a file of its own, which is deleted if the block fails.
+
+        Raises Problem, naming the body, for one that is too large or empty.
+        """
+        folder = await asyncio.to_thread(self._make)
+        try:
+            path = folder / NAME
+            await self._write(path, parts)
+            yield path
+        except BaseException:
+            self.remove(folder / NAME)
+            raise
+
+    def remove(self, path: Path) -> None:
+        """Delete a file that was taken."""
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+    def _make(self) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
+    async def _write(self, path: Path, parts: AsyncIterator[bytes]) -> None:
+        size, waiting = 0, bytearray()
+        # In a thread: live media must not wait for the disk.
+        with await asyncio.to_thread(path.open, "wb") as file:
+            async for part in parts:
+                size += len(part)
+                if size > self.most_bytes:
+                    raise _too_large(self.most_bytes)
+                waiting += part
+                if len(waiting) >= _CHUNK:
+                    await asyncio.to_thread(file.write, bytes(waiting))
+                    waiting.clear()
+            await asyncio.to_thread(file.write, bytes(waiting))
+        if not size:
+            raise Problem(422, "Invalid request", "body: is empty; send a file", field="body")
+
+
+def router(
+    registry: Registry,
+    gatekeeper: Gatekeeper,
+    uploads: Uploads,
+    open_source: Callable[[Path, str], Source],
+) -> APIRouter:
+    """Return the route; `open_source(file, participant)` makes the replay."""
+    routes = APIRouter(prefix="/api/v1", tags=["sources"])
+
+    @routes.post(
+        "/recordings", status_code=201, dependencies=[Depends(gatekeeper.require("control"))]
+    )
+    async def replay(
+        request: Request,
+        response: Response,
+        participant: Annotated[Words, Query(min_length=1)] = "remote",
+        label: Words = "",
+        pace: Literal["live", "fast"] = "fast",
+    ) -> dict[str, str]:
+        """Replay the file in the body: `live` as it was spoken, `fast` as it can be judged.
+
+        Answers when media flows, or with what is wrong. The file is deleted when the call ends.
+        """
+        if not uploads.most_bytes:
+            raise Problem(403, "Uploads are off", "limits.upload_megabytes is 0: none are taken")
+        if int(request.headers.get("content-length", "0")) > uploads.most_bytes:
+            raise _too_large(uploads.most_bytes)
+        registry.admit("file")
+        async with uploads.taken(request.stream()) as path:
+            source = open_source(path, participant)
+            source = PacedSource(source) if pace == "live" else source
+            call = registry.start(source, participant, label, lambda _: uploads.remove(path))
+        await begun(registry, call, 422, "Cannot be replayed", "body")
+        response.headers["Location"] = f"/api/v1/calls/{call.id}"
+        return {"id": call.id, "participant": participant, "label": label, "pace": pace}
+
+    return routes
+
+
+def _too_large(most: int) -> Problem:
+    detail = f"body: at most {most / 1e6:g} MB (limits.upload_megabytes)"
+    return Problem(413, "Too large", detail, field="body")
