@@ -5,6 +5,7 @@ from pathlib import Path
 
 from monitor import log
 from monitor.analysis.cascade import Cascade
+from monitor.analysis.landmarker import Landmarker
 from monitor.analysis.speech import SpeechGate
 from monitor.calls.stages import Judges, Stages
 from monitor.decision import policy
@@ -13,16 +14,25 @@ from monitor.decision.drift import DriftWindow
 from monitor.decision.exchangeability import ExchangeabilityTest
 from monitor.decision.participant import SINGLE
 from monitor.delivery.drift import Watch
+from monitor.detectors.blink import Blink
+from monitor.detectors.expression import Expression
 from monitor.detectors.face import FaceDetector
+from monitor.detectors.facial_hair import FacialHair
+from monitor.detectors.lighting import Lighting
+from monitor.detectors.lipsync import LipSync
+from monitor.detectors.pulse import Pulse
+from monitor.detectors.reflections import Reflections
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Catalogue, CatalogueError, Model, default_folder
 from monitor.inference.executor import Executor
 from monitor.metrics import Metrics
-from monitor.protocols import FaceJudge
+from monitor.protocols import Cue, FaceJudge
 from monitor.settings import Settings
 from monitor.types import AlertType
 
 _log = log.get(__name__)
+LANDMARKS = "landmarks"
+"""The model without which no cue is looked for."""
 RECENT_WINDOWS = 20_000
 """Scored windows that count as now for drift: some five hours of speech."""
 
@@ -39,7 +49,21 @@ def load_judges(folder: Path, others: Judges | None = None) -> Judges:
     policies = {AlertType.VOICE: load_policy(model.decision, model)}
     same = others is not None and others.voice.model == model.version
     voice = others.voice if others is not None and same else VoiceDetector(model)
-    return Judges(voice, _face(catalogue, policies, others), policies)
+    cues = physical_cues(catalogue) if LANDMARKS in catalogue.models else ()
+    return Judges(voice, _face(catalogue, policies, others), policies, cues)
+
+
+def physical_cues(catalogue: Catalogue) -> tuple[Cue, ...]:
+    """Every cue, in the order in which they are shown."""
+    lips = catalogue.verified("lips") if "lips" in catalogue.models else None
+    return (
+        LipSync(lips), Blink(), Expression(), Lighting(), FacialHair(), Reflections(), Pulse()
+    )  # fmt: skip
+
+
+def load_landmarker(folder: Path) -> Landmarker:
+    """Load and check the model of landmarks; raises CatalogueError naming what is wrong."""
+    return Landmarker(Catalogue(folder).verified(LANDMARKS))
 
 
 def _face(
@@ -73,7 +97,8 @@ def load_policy(path: Path, model: Model) -> policy.Policy:
 
 def build_stages(settings: Settings, metrics: Metrics) -> Stages:
     """Load and check every model; raises CatalogueError naming the file that is wrong."""
-    judges = load_judges(settings.models_dir or default_folder())
+    folder = settings.models_dir or default_folder()
+    judges = load_judges(folder)
     other = settings.challenger_dir
     challenger = load_judges(other, judges) if other is not None else None
     for type_, used in judges.policies.items():
@@ -94,6 +119,7 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
                 )
     if AlertType.FACE not in judges.policies:
         metrics.model.labels(judges.face.name, judges.face.model, "none").set(1)
+    landmarker = load_landmarker(folder) if judges.cues else None
     timing = AlarmTiming(
         warm_up=settings.alarm.warm_up,
         clear_after=settings.alarm.clear_after,
@@ -102,6 +128,7 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
     return Stages(
         gate=SpeechGate(),
         cascade=Cascade(),
+        landmarker=landmarker,
         judges=judges,
         challenger=challenger,
         sampling=settings.video.sampling,

@@ -16,6 +16,7 @@ from monitor.types import (
     FaceWindow,
     Gap,
     Outcome,
+    Preview,
     Reading,
     Tracks,
     Verdict,
@@ -116,6 +117,9 @@ class Sink(Protocol):
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """A face track began (`found`) or was lost at `time` call seconds."""
+
+    def preview(self, call: str, preview: Preview) -> None:
+        """Something to look at, made only while somebody looks; never to be stored or logged."""
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """A participant's standing after a window."""

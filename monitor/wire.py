@@ -80,6 +80,7 @@ def verdict(value: Verdict) -> Record:
         "p_value": _number(value.p_value, 6),
         "onset": _number(value.onset, 3),
         "seconds": seconds(value.seconds),
+        "thresholds": {k: _number(v) for k, v in value.thresholds.items()},
     }
 
 

@@ -27,6 +27,7 @@ from monitor.types import (
     AudioFrame,
     AudioWindow,
     Outcome,
+    Preview,
     Verdict,
 )
 
@@ -84,6 +85,7 @@ def stages(
     return Stages(
         gate=SpeechGate(),
         cascade=Cascade(),
+        landmarker=None,
         judges=Judges(voice, FaceDetector(), {AlertType.VOICE: POLICY}),
         challenger=challenger,
         sampling=Sampling(),
@@ -119,6 +121,7 @@ class MemorySink:
     alerts: list[Alert] = field(default_factory=list)
     comparisons: list[tuple[Verdict, Verdict]] = field(default_factory=list)
     faces: list[tuple[float, bool]] = field(default_factory=list)
+    previews: list[Preview] = field(default_factory=list)
     pauses: list[tuple[str, float, str | None]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
@@ -130,6 +133,9 @@ class MemorySink:
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         self.faces.append((time, found))
+
+    def preview(self, call: str, preview: Preview) -> None:
+        self.previews.append(preview)
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         self.verdicts.append(verdict)

@@ -206,7 +206,7 @@ class Call:
                 self.media_seen.set()
                 await self._pipeline(arrival.media.participant).see(arrival.media)
             elif isinstance(arrival.media, Gap):
-                self._pipeline(arrival.media.participant).unseen(arrival.media)
+                await self._pipeline(arrival.media.participant).unseen(arrival.media)
 
     async def _hear(self, arrival: Arrival, media: AudioFrame | Gap, reason: LostReason) -> None:
         if isinstance(media, AudioFrame):
@@ -258,7 +258,7 @@ class Call:
             if (pause := self._paused.get(pipeline.participant)) is not None:
                 span = Span(pause.since, intake.now())
                 gap = Gap(pipeline.participant, span, LostReason.PAUSED)
-                pipeline.unseen(gap)
+                await pipeline.unseen(gap)
                 if pipeline.tracks.audio:
                     await pipeline.hear(gap, LostReason.PAUSED)
             heard = pipeline.heard

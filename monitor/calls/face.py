@@ -10,7 +10,7 @@ from monitor import log
 from monitor.analysis.face_windows import FaceScores, FaceWindower
 from monitor.analysis.faces import FaceFrame, FaceTracker
 from monitor.calls.absence import Absences
-from monitor.calls.judgement import judged
+from monitor.calls.judgement import judged, measured
 from monitor.calls.stages import Stages
 from monitor.sampling import Pace
 from monitor.types import (
@@ -97,22 +97,40 @@ class FacePath:
         return frame, list(self._stages.judges.face.look(np.stack([crop, *others])))
 
     def _outcomes(self, windows: Iterable[FaceWindow]) -> Iterator[Outcome]:
-        judges = self._stages.judges
         for window in windows:
             start = self._accounted if self._accounted is not None else window.span.start
             self._accounted = window.span.end
             fresh = Span(min(start, window.span.end), window.span.end)
-            yield judged(
-                self._judge(window),
+            yield self._outcome(window, fresh)
+
+    def _outcome(self, window: FaceWindow, fresh: Span) -> Outcome:
+        judges = self._stages.judges
+        reading = self._judge(window)
+        lost = self._absences.take(fresh, window.frames == 0)
+        policy = judges.policies.get(AlertType.FACE)
+        if policy is None and reading.value is not None:
+            # What a policy would make of it is unknown: it counts as far as a cue of its name.
+            return measured(
+                reading,
                 detector=judges.face.name,
                 model=judges.face.model,
-                policy=judges.policies.get(AlertType.FACE),
                 participant=self._participant,
                 span=window.span,
                 fresh=fresh,
                 quality=window.quality,
-                lost=self._absences.take(fresh, window.frames == 0),
+                lost=lost,
             )
+        return judged(
+            reading,
+            detector=judges.face.name,
+            model=judges.face.model,
+            policy=policy,
+            participant=self._participant,
+            span=window.span,
+            fresh=fresh,
+            quality=window.quality,
+            lost=lost,
+        )
 
     def _judge(self, window: FaceWindow) -> Reading:
         try:

@@ -1,5 +1,6 @@
 """A detector's result for one window → the outcome that is recorded."""
 
+from monitor.decision import cues
 from monitor.decision.policy import Policy
 from monitor.types import (
     Abstention,
@@ -57,6 +58,44 @@ def judged(
         quality=quality,
         details=reading.details,
         reason=reason,
+    )
+
+
+def measured(
+    reading: Reading,
+    *,
+    detector: str,
+    model: str,
+    participant: str,
+    span: Span,
+    fresh: Span,
+    quality: Quality,
+    lost: tuple[Gap, ...] = (),
+) -> Outcome:
+    """Say how far a cue's reading counts, or why there is none."""
+    if reading.value is None:
+        return Abstention(
+            detector=detector,
+            participant=participant,
+            span=span,
+            fresh=fresh,
+            lost=lost,
+            quality=quality,
+            details=reading.details,
+            reason=reading.reason or AbstentionReason.FAULT,
+        )
+    return Score(
+        detector=detector,
+        participant=participant,
+        span=span,
+        fresh=fresh,
+        lost=lost,
+        quality=quality,
+        details=reading.details,
+        value=reading.value,
+        llr=cues.scale(detector).llr(reading.value),
+        model=model,
+        calibration=cues.IDENTITY,
     )
 
 

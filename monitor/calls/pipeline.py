@@ -1,5 +1,7 @@
 """One participant's path from media to verdict and alerts."""
 
+from monitor.calls import preview
+from monitor.calls.cues import CuePath
 from monitor.calls.face import FacePath
 from monitor.calls.stages import Stages
 from monitor.calls.voice import Judged, VoicePath
@@ -13,6 +15,7 @@ from monitor.types import (
     Gap,
     LostReason,
     Outcome,
+    Preview,
     Tracks,
     Verdict,
     VideoFrame,
@@ -32,6 +35,7 @@ class Pipeline:
         self._sink = sink
         self._voice: VoicePath | None = None
         self._face: FacePath | None = None
+        self._cues: CuePath | None = None
         self._decision = ParticipantDecision(participant, stages.judges.policies, stages.timing)
         self._challenger = (
             ParticipantDecision(participant, stages.challenger.policies, stages.timing)
@@ -48,6 +52,8 @@ class Pipeline:
         """Take audio in; return whether it completed a window."""
         if self._voice is None:
             self._voice = VoicePath(self._call, self.participant, self._stages)
+        if self._cues is not None and isinstance(media, AudioFrame):
+            self._cues.hear(media)
         completed = False
         async for judged in self._voice.push(media, reason):
             self._decide_voice(judged)
@@ -58,18 +64,27 @@ class Pipeline:
         """Take a picture in."""
         if self._face is None:
             self._face = FacePath(self._call, self.participant, self._stages)
+            self._cues = self._cue_path()
         seen = await self._face.push(frame)
         if seen.frame is not None and seen.frame.lost:
             self._sink.face(self._call, self.participant, frame.time, False)
         if seen.frame is not None and seen.frame.found:
             self._sink.face(self._call, self.participant, frame.time, True)
+        if seen.frame is not None and self._stages.previewed(self._call):
+            self._show(preview.seen(seen.frame, seen.look))
         for outcome in seen.outcomes:
             self._decide(outcome)
+        if self._cues is not None:
+            for outcome in await self._cues.push(frame, seen.frame):
+                self._decide(outcome)
 
-    def unseen(self, gap: Gap) -> None:
+    async def unseen(self, gap: Gap) -> None:
         """Take in that pictures were withheld."""
         if self._face is not None:
             for outcome in self._face.unseen(gap.span):
+                self._decide(outcome)
+        if self._cues is not None:
+            for outcome in await self._cues.unseen(gap.span):
                 self._decide(outcome)
 
     async def finish(self) -> None:
@@ -79,6 +94,9 @@ class Pipeline:
                 self._decide_voice(judged)
         if self._face is not None:
             for outcome in self._face.finish():
+                self._decide(outcome)
+        if self._cues is not None:
+            for outcome in await self._cues.finish():
                 self._decide(outcome)
         step = self._decision.finish()
         self._announce(step.verdict, step.transitions)
@@ -90,7 +108,19 @@ class Pipeline:
         for update in updates:
             self._alert(update, step.verdict)
 
+    def _cue_path(self) -> CuePath | None:
+        """None where there is nothing to look for cues with, or nobody wants them."""
+        stages = self._stages
+        if stages.landmarker is None or not stages.sampling.burst_seconds:
+            return None
+        return CuePath(self._call, self.participant, stages, stages.landmarker)
+
+    def _show(self, picture: Preview | None) -> None:
+        if picture is not None:
+            self._sink.preview(self._call, picture)
+
     def _decide_voice(self, judged: Judged) -> None:
+        self._show(judged.preview)
         self._decide(judged.outcome)
         if self._challenger is None or judged.challenger is None or self.verdict is None:
             return

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.analysis.cascade import Cascade
+from monitor.analysis.landmarker import Landmarker
 from monitor.analysis.speech import SpeechGate
 from monitor.decision.alarm import AlarmTiming
 from monitor.decision.policy import Policy
 from monitor.inference.executor import Executor
-from monitor.protocols import Detector, FaceJudge
+from monitor.protocols import Cue, Detector, FaceJudge
 from monitor.sampling import Sampling
 from monitor.types import AlertType, AudioWindow
+
+NO_MODEL = "none"
+"""The model of a detector that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,17 @@ class Judges:
     face: FaceJudge
     policies: Mapping[AlertType, Policy]
     """Types without a policy never alarm."""
+    cues: tuple[Cue, ...] = ()
 
     @property
     def models(self) -> dict[str, str]:
         """Model version by detector."""
-        return {self.voice.name: self.voice.model, self.face.name: self.face.model}
+        models = {self.voice.name: self.voice.model, self.face.name: self.face.model}
+        return models | {cue.name: cue.model for cue in self.cues if cue.model != NO_MODEL}
+
+
+def _nobody(call: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,8 @@ class Stages:
 
     gate: SpeechGate
     cascade: Cascade
+    landmarker: Landmarker | None
+    """None where no model of landmarks is installed: cues are not looked for then."""
     judges: Judges
     challenger: Judges | None
     """Judges that see every window too and whose decisions are only compared."""
@@ -43,3 +55,5 @@ class Stages:
     timing: AlarmTiming
     wall: Callable[[], datetime]
     """Wall-clock time, for alerts only."""
+    previewed: Callable[[str], bool] = _nobody
+    """Whether somebody looks at this call just now, so that previews are worth making."""

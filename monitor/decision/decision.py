@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.decision.alarm import Alarm, AlarmTiming, Transition
@@ -24,6 +25,8 @@ class Standing:
     p_value: float | None
     span: Span | None
     """What carries the statistic."""
+    thresholds: Mapping[str, float]
+    """By tier: the statistic above which a call of this kind alarms."""
 
 
 class Decision:
@@ -63,9 +66,9 @@ class Decision:
         if scored_seconds >= self._warm_up:
             # Reference maxima begin after the warm-up too.
             self._recent.append(self._point.statistic)
-        tiers = self.policy.certificate.tiers
-        thresholds = {name: tier.threshold(self.stratum) for name, tier in tiers.items()}
-        return self._alarm.update(self._point.statistic, thresholds, scored_seconds, span.end)
+        return self._alarm.update(
+            self._point.statistic, self._thresholds(), scored_seconds, span.end
+        )
 
     @property
     def stratum(self) -> str:
@@ -88,4 +91,9 @@ class Decision:
             total=point.total if point else None,
             p_value=certificate.p_value(max(self._recent), self.stratum) if self._recent else None,
             span=point.span if point else None,
+            thresholds=self._thresholds(),
         )
+
+    def _thresholds(self) -> dict[str, float]:
+        tiers = self.policy.certificate.tiers
+        return {name: tier.threshold(self.stratum) for name, tier in tiers.items()}

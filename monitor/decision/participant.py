@@ -108,6 +108,7 @@ class ParticipantDecision:
             p_value=gravest.p_value if gravest else None,
             onset=gravest.span.start if gravest and gravest.span and alarmed else None,
             seconds=self._ledger.seconds(),
+            thresholds=gravest.thresholds if gravest else {},
         )
 
     def raised(self) -> list[tuple[AlertType, AlarmState, int]]:

@@ -39,6 +39,15 @@ from monitor.types.outcome import (
     Outcome,
     Score,
 )
+from monitor.types.preview import (
+    PREVIEW_BANDS,
+    PREVIEW_FLOOR_DB,
+    PREVIEW_HZ,
+    PREVIEW_SIDE,
+    AudioPreview,
+    FacePreview,
+    Preview,
+)
 
 __all__ = [
     "Abstention",
@@ -50,9 +59,11 @@ __all__ = [
     "AlertType",
     "Allowance",
     "AudioFrame",
+    "AudioPreview",
     "AudioWindow",
     "CueWindow",
     "FaceLook",
+    "FacePreview",
     "FaceWindow",
     "Gap",
     "Guidance",
@@ -60,6 +71,11 @@ __all__ = [
     "LostReason",
     "MOUTH_SHAPE",
     "Outcome",
+    "PREVIEW_BANDS",
+    "PREVIEW_FLOOR_DB",
+    "PREVIEW_HZ",
+    "PREVIEW_SIDE",
+    "Preview",
     "Quality",
     "Reading",
     "SAMPLE_RATE",

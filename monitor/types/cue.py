@@ -31,12 +31,14 @@ class CueWindow:
     times: NDArray[np.float64]
     """Call seconds of each picture with landmarks, rising, shape (pictures,)."""
     points: NDArray[np.float32]
-    """Shape (pictures, POINTS, 2), pixels of the picture (x, y), order of analysis/landmarks."""
+    """Shape (pictures, POINTS, 2), pixels of the picture (x, y), order of `landmarks`."""
     pose: NDArray[np.float32]
     """Yaw, pitch and roll in degrees, shape (pictures, 3); positive towards the picture's right,
     upwards, and clockwise as seen."""
     mouths: NDArray[np.uint8]
     """Luma of the upright mouth, shape (pictures, *MOUTH_SHAPE)."""
+    skin: NDArray[np.float32]
+    """Mean colour of forehead and both cheeks, shape (pictures, 3, 3), RGB, 0 to 255."""
     crop_times: NDArray[np.float64]
     """Call seconds of each crop, rising, shape (crops,)."""
     crops: NDArray[np.uint8]

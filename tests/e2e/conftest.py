@@ -16,6 +16,32 @@ SYNTHETIC = "synthetic-piper"
 of the human recordings. `human-words` is the human recording with the same band."""
 
 
+CUES = {"blink", "expression", "facial_hair", "lighting", "pulse", "reflections", "sync"}
+"""Every physical cue, by the name of its windows."""
+
+LONGEST = (
+    "test_rtsp.py",
+    "test_delivery.py",
+    "test_rig.py",
+    "test_webrtc_loss.py",
+    "test_score.py",
+    "test_evidence.py",
+    "test_telephony.py",
+    "test_browser.py",
+    "test_console.py",
+    "test_people.py",
+    "test_whep.py",
+    "test_rtp.py",
+)
+"""Files that take more than half a minute. They begin first, so that no process is left with one
+of them when the others have finished; a file that is missing here costs only that."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _namespace() -> None:
     require_namespace()

@@ -50,7 +50,7 @@ def test_an_alert_reaches_prometheus_and_a_failing_webhook(
             for expression, least in {
                 'monitor_alerts_total{tier="alert",type="voice",action="raised"}': 1,
                 'monitor_seconds_total{detector="voice",outcome="scored"}': 5,
-                'monitor_windows_total{detector="face",outcome="no_model"}': 3,
+                'monitor_windows_total{detector="face",outcome="scored"}': 3,
                 'monitor_calls{ingest="rtsp",state="alert"}': 1,
                 'monitor_delivery_attempts_total{sink="desk",outcome="failed"}': 2,
                 'monitor_delivery_attempts_total{sink="desk",outcome="delivered"}': 1,

@@ -17,7 +17,7 @@ import pytest
 from monitor.analysis.speech import SPEECH_PROBABILITY, SpeechGate
 from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.film import AudioCodec, Container
-from tests.e2e.rig.namespace import ADDRESS, require_namespace
+from tests.e2e.rig.namespace import ADDRESS
 from tests.e2e.rig.peers import Alertmanager, Prometheus
 from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.receiver import Receiver
@@ -26,16 +26,6 @@ from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.rig.sound import Sound, faded, read_wav, resampled, speech_level, write_wav
 
 pytestmark = pytest.mark.timeout(300)  # the first run makes the recordings
-
-
-@pytest.fixture(autouse=True)
-def _namespace() -> None:
-    require_namespace()
-
-
-@pytest.fixture(scope="module")
-def recordings() -> Recordings:
-    return Recordings()
 
 
 @pytest.fixture(scope="module")

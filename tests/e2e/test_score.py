@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import HUMAN, SYNTHETIC
+from tests.e2e.conftest import CUES, HUMAN, SYNTHETIC
 from tests.e2e.rig.recordings import Recordings
 
 pytestmark = pytest.mark.timeout(180)
@@ -41,7 +41,7 @@ def test_human_and_synthetic_recordings(recordings: Recordings) -> None:
     assert synthetic["onset"] is not None
     assert 0 < synthetic["p_value"] < human["p_value"] <= 1
     windows = [r for r in records if r["type"] == "window"]
-    assert {w["detector"] for w in windows} == {"voice", "face"}
+    assert {w["detector"] for w in windows} == {"voice", "face", *CUES}
     for window in windows:
         assert window["end"] > window["start"]
         assert ("llr" in window) != ("abstained" in window)
@@ -50,7 +50,7 @@ def test_human_and_synthetic_recordings(recordings: Recordings) -> None:
         length = recordings.voice(HUMAN if film is films[0] else SYNTHETIC).seconds
         total = seconds["scored"] + seconds["abstained"] + seconds["lost"]
         assert total == pytest.approx(length, abs=0.2)
-        assert set(verdict["models"]) == {"voice", "face"}
+        assert set(verdict["models"]) == {"voice", "face", "sync"}
 
 
 def test_no_human_recording_alarms_and_origin_shows_in_the_same_band(

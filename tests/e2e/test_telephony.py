@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def wide(recordings: Recordings, tmp_path_factory: pytest.TempPathFactory) -> Vo
     return voices(recordings, tmp_path_factory.mktemp("wide"), 16000)
 
 
+@cache
 def score(path: Path) -> dict[str, Any]:
     """The verdict of the command line on a recording."""
     result = subprocess.run(

@@ -201,6 +201,7 @@ async def test_twilio_may_sign_instead(parts: Stages) -> None:
         assert status == 401
 
 
+@pytest.mark.alone
 async def test_both_voices_are_two_participants(parts: Stages) -> None:
     async with rig(parts, BOTH) as found, found.dial("/telephony/twilio?token=good") as socket:
         await socket.send('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
@@ -407,6 +408,7 @@ async def audiosocket(found: Rig, peers: tuple[str, ...]) -> AsyncIterator[int]:
         await server.close()
 
 
+@pytest.mark.alone
 async def test_audiosocket_on_a_real_socket(parts: Stages) -> None:
     async with rig(parts) as found, audiosocket(found, ("127.0.0.0/8",)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -38,6 +38,7 @@ async def heard_through(network: Network, length: float) -> tuple[MemoryIntake, 
     return intake, network
 
 
+@pytest.mark.alone
 async def test_audio_that_arrives_is_heard_and_what_is_lost_is_marked() -> None:
     networks = [
         Network(),
@@ -60,6 +61,7 @@ async def test_audio_that_arrives_is_heard_and_what_is_lost_is_marked() -> None:
             assert after.start == pytest.approx(before.end, abs=0.003)
 
 
+@pytest.mark.alone
 async def test_closing_with_a_full_queue_does_not_hold_up_other_calls() -> None:
     intake = MemoryIntake(slow=0.25)
     longest = 0.0
@@ -73,8 +75,8 @@ async def test_closing_with_a_full_queue_does_not_hold_up_other_calls() -> None:
 
     async def during(source: WebRtcSource, client: RTCPeerConnection) -> None:
         await asyncio.sleep(4)
-        assert source._sight is not None
-        assert len(source._sight._queue) >= 10
+        assert source.receiver.sight is not None
+        assert len(source.receiver.sight._queue) >= 10
         task = asyncio.create_task(watch())
         task.add_done_callback(lambda _: None)
         await asyncio.sleep(0.1)
@@ -97,8 +99,8 @@ async def test_a_frozen_picture_comes_back_by_a_key_frame() -> None:
         await asyncio.sleep(0.3)
         network.blocked = False
         await asyncio.sleep(4)
-        assert source._sight is not None
-        assert 1 <= source._sight.counts.key_frames_asked <= 3
+        assert source.receiver.sight is not None
+        assert 1 <= source.receiver.sight.counts.key_frames_asked <= 3
 
     await publish([Camera()], intake, during, network)
     times = [frame.time for frame in intake.video]
@@ -107,6 +109,7 @@ async def test_a_frozen_picture_comes_back_by_a_key_frame() -> None:
     assert times[-1] - times[int(np.argmax(pauses)) + 1] > 1
 
 
+@pytest.mark.alone
 async def test_sound_and_picture_of_one_moment_have_one_time() -> None:
     # The picture's way is longer: by arrival it would be 200 ms late.
     network = Network(delay={"video": 0.2})

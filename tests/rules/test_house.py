@@ -97,6 +97,8 @@ def test_the_example_settings_parse_and_show_the_defaults() -> None:
         "limits",
         "video",
         "rtsp",
+        "whep",
+        "rtp",
         "webrtc",
         "telephony",
         "alarm",

@@ -1,1 +1,43 @@
 """python -m monitor.training.face STAGE: what the face's models are made with."""
+
+import argparse
+import logging
+
+from monitor.training.face import (
+    forgery,
+    landmark_evaluate,
+    landmark_export,
+    landmark_train,
+    lips_data,
+    lips_evaluate,
+    lips_export,
+    lips_train,
+    measure,
+    teacher,
+)
+
+
+def main() -> None:
+    """Run one stage."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m monitor.training.face")
+    stages = parser.add_subparsers(required=True)
+    for module in (
+        forgery,
+        measure,
+        teacher,
+        landmark_train,
+        landmark_export,
+        landmark_evaluate,
+        lips_data,
+        lips_train,
+        lips_export,
+        lips_evaluate,
+    ):
+        module.add(stages)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -46,6 +46,28 @@ def draw(path: Path, codec: VideoCodec) -> None:
     _ffmpeg([*_scene(RATE, SCENE_SECONDS, face=True), *options.split(), str(path)])
 
 
+def person_camera(path: Path, film: Path) -> None:
+    """A filmed person as a file for Chromium's fake camera, forwards and backwards in a loop."""
+    turned = "[0:v]scale=-2:480,crop=640:480,fps=30,split[a][b];[b]reverse[c];[a][c]concat=n=2:v=1"
+    options = "-an -pix_fmt yuvj420p -q:v 3 -f mjpeg".split()
+    _ffmpeg(["-t", "10", "-i", str(film), "-filter_complex", turned, *options, str(path)])
+
+
+def person(path: Path, film: Path, sound: Path, seconds: float) -> None:
+    """A filmed person with a voice, as a recording of a call."""
+    scaled = "-vf scale=-2:480,crop=640:480 -map 0:v -map 1:a".split()
+    codecs = [*_VIDEO["h264"].split(), "-pix_fmt", "yuv420p", *_AUDIO["opus"].split()]
+    inputs = ["-i", str(film), "-i", str(sound)]
+    _ffmpeg([*inputs, *scaled, *codecs, "-t", f"{seconds:.3f}", str(path)])
+
+
+def still(path: Path, picture: Path, seconds: float) -> None:
+    """A photograph as a film."""
+    scaled = "-vf scale=1280:-2,format=yuv420p".split()
+    options = [*_VIDEO["h264"].split(), "-r", str(RATE), "-t", f"{seconds:.3f}"]
+    _ffmpeg(["-loop", "1", "-i", str(picture), *scaled, *options, str(path)])
+
+
 def camera(path: Path, face: bool) -> None:
     """A file for Chromium's fake camera, which it plays in a loop."""
     scene = _scene(CAMERA_RATE, SCENE_SECONDS, face)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tests.e2e.rig import broken
+from tests.e2e.rig import broken, people
 from tests.e2e.rig import film as films
 from tests.e2e.rig.film import AudioCodec, Container, VideoCodec
 from tests.e2e.rig.sound import faded, levelled, read_wav, resampled, write_wav
@@ -31,6 +31,13 @@ SYNTHETIC = ("synthetic-piper.narrow", "synthetic-kokoro.narrow")
 """Alike in band (8 kHz path), level, noise floor and pauses: only the origin differs."""
 WIDE = ("human-words", "synthetic-piper", "synthetic-kokoro")
 """The full-band ones."""
+
+CODECS: tuple[tuple[VideoCodec, AudioCodec], ...] = (
+    ("h264", "aac"),
+    ("h265", "aac"),
+    ("vp8", "opus"),
+)
+"""In which cameras show one of the films."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,30 @@ class Recordings:
         name = "camera-face.mjpeg" if face else "camera-pattern.mjpeg"
         return self._made(name, lambda path: films.camera(path, face))
 
+    def person_camera(self) -> Path:
+        """What Chromium's fake camera shows: a filmed person."""
+        film = people.fetch(self.folder / "people") / people.ALONE
+        return self._made("camera-person.mjpeg", lambda path: films.person_camera(path, film))
+
+    def person(self, name: str, seconds: float) -> Path:
+        """A filmed person with this voice."""
+        film = people.fetch(self.folder / "people") / people.ALONE
+        sound = self.voice(name).wav48
+        return self._made(
+            f"person.{name}.{seconds:g}s.mkv", lambda path: films.person(path, film, sound, seconds)
+        )
+
+    def group(self, seconds: float) -> Path:
+        """Five people on a photograph."""
+        picture = people.fetch(self.folder / "people") / people.GROUP
+        return self._made(
+            f"group.{seconds:g}s.mkv", lambda path: films.still(path, picture, seconds)
+        )
+
+    def nobody(self) -> Path:
+        """A film without a face."""
+        return people.fetch(self.folder / "people") / people.NOBODY
+
     def damaged(self, kind: broken.Kind) -> Path:
         """A file that no player should trust."""
         if kind == "video-only.mp4":
@@ -154,8 +185,16 @@ def main() -> None:
         recordings.voice(name)
         recordings.film(name, "h264", "aac", "mp4")
         recordings.film(name, "h264", "opus", "mkv")
+    for name in ("human-en", "synthetic-piper"):
+        recordings.film(name, "h264", "pcmu", "mkv")
+    for video, audio in CODECS:
+        recordings.film("human-en", video, audio, "mkv")
     recordings.camera(face=True)
     recordings.camera(face=False)
+    recordings.person_camera()
+    recordings.person("human-en", 18)
+    recordings.group(8)
+    recordings.nobody()
     for kind in broken.KINDS:
         recordings.damaged(kind)
 

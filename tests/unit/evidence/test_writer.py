@@ -85,6 +85,7 @@ def test_the_queue_is_bounded_and_the_newest_stay() -> None:
     assert disk.kept[-1] == str(CAPACITY + 4)
 
 
+@pytest.mark.alone
 def test_handing_over_never_waits_for_the_disk() -> None:
     disk = Disk()
     disk.gate.clear()

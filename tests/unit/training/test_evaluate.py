@@ -1,6 +1,7 @@
 """From recordings to windows, to a table, to the report."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,12 @@ def _table(separation: float) -> Table:
     return {name: np.array(values) for name, values in zip(COLUMNS, columns, strict=True)}
 
 
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """The report on sources that are easy to judge."""
+    return report(_table(4.0))
+
+
 def test_sources_are_compared_with_themselves_only() -> None:
     found = paired_report(_table(4.0), "clean", Split.TEST)
     assert found["window"]["eer"] < 0.06
@@ -50,8 +57,7 @@ def test_chance_is_half() -> None:
     assert found["window"]["eer"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_threshold_is_carried_over() -> None:
-    found = report(_table(4.0))
+def test_threshold_is_carried_over(found: dict[str, Any]) -> None:
     moved = found["channels"]["clean"]["transferred"]
     # One of two test sources lies wholly above the development sources' threshold.
     assert moved["false_alarms"] == pytest.approx(0.5, abs=0.1)
@@ -59,8 +65,8 @@ def test_threshold_is_carried_over() -> None:
     assert moved["human_only_sources"].keys() == {"human/a"}
 
 
-def test_card_tables_hold_every_test_source() -> None:
-    text = markdown(report(_table(4.0)))
+def test_card_tables_hold_every_test_source(found: dict[str, Any]) -> None:
+    text = markdown(found)
     assert "| test/a | 60 (7) | 60 (3) |" in text
     assert "human/a" in text
     assert all(line.startswith("|") for line in text.splitlines() if line)

@@ -1,0 +1,154 @@
+"""A face in one picture → 104 landmarks and pose, followed from picture to picture."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.analysis.alignment import TEMPLATE, Map, Pixels, Points, inverted, similarity
+from monitor.inference.catalogue import Model
+from monitor.inference.onnx import Session
+from monitor.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from monitor.types import MOUTH_SHAPE, Image
+
+INPUT_SIDE = 112
+"""Pixels of the side of the crop that the network sees."""
+LANDMARK_TEMPLATE: Points = np.array([0.5, 0.46]) + 1.1 * (TEMPLATE - 0.5)
+"""Where that crop shows the five points: closer than the crop for forgeries and higher up, so that
+forehead to chin are four fifths of it."""
+BELIEVED = 0.5
+"""Least probability with which landmarks are used."""
+_MOUTH_WIDE = 1.15
+"""Width of the mouth's picture, in distances between the eyes: the scale of a mouth that opens
+must not change."""
+_LUMA = np.array([0.299, 0.587, 0.114])
+"""Shares of red, green and blue in brightness, ITU-R BT.601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """What was found in one picture."""
+
+    points: NDArray[np.float32]
+    """Shape (POINTS, 2), pixels of the picture, order of `landmarks`."""
+    pose: NDArray[np.float32]
+    """Yaw, pitch and roll in degrees, shape (3,); positive towards the picture's right, upwards,
+    and clockwise as seen."""
+    trust: float
+    """Probability that this is a face and that the points lie on it."""
+
+
+class Landmarker:
+    """The network of `models/landmarks`; safe to share between calls."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model.version
+        self._session = Session(model.path)
+        # The first run allocates; a call should not pay for it.
+        self._run(np.zeros((1, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))
+
+    def find(self, image: Image, five: Points) -> Landmarks:
+        """Return the landmarks of a face whose five points (order of `Face`) are known roughly."""
+        back = landmark_map(five)
+        crop = _cut(image, back, INPUT_SIDE, INPUT_SIDE)
+        points, pose, face = self._run(crop[None])
+        turn = math.degrees(math.atan2(back[1, 0], back[0, 0]))
+        shown = np.c_[points[0] * INPUT_SIDE, np.ones(len(points[0]))] @ back.T
+        return Landmarks(
+            points=shown.astype(np.float32),
+            pose=pose[0] + np.array([0, 0, turn], np.float32),
+            trust=1 / (1 + math.exp(-float(np.clip(face[0], -50, 50)))),
+        )
+
+    def _run(self, crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        faces = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32) / 255
+        return list(self._session.run({self._session.inputs[0]: faces}))
+
+
+class LandmarkTracker:
+    """Follows the landmarks of one face; between searches its own points tell where it is."""
+
+    def __init__(self, landmarker: Landmarker) -> None:
+        self._landmarker = landmarker
+        self._five: Points | None = None
+
+    def look(self, image: Image, five: Points | None) -> Landmarks | None:
+        """Find the face again, or where `five` says it is if that is known; None if it is lost."""
+        found = self._tried(image, self._five)
+        if found is None and five is not None:
+            found = self._tried(image, five)
+        self._five = five_points(found.points) if found is not None else None
+        return found
+
+    def restart(self) -> None:
+        """Another face is followed from now on."""
+        self._five = None
+
+    def _tried(self, image: Image, five: Points | None) -> Landmarks | None:
+        if five is None:
+            return None
+        found = self._landmarker.find(image, five)
+        return found if found.trust >= BELIEVED else None
+
+
+def five_points(points: NDArray[np.float32]) -> Points:
+    """Both eyes, tip of the nose, corners of the mouth, shape (5, 2), from landmarks."""
+    return np.stack(
+        [
+            points[RIGHT_EYE].mean(axis=0),
+            points[LEFT_EYE].mean(axis=0),
+            points[98],
+            points[OUTER_LIPS.start],
+            points[OUTER_LIPS.start + 6],
+        ]
+    ).astype(np.float64)
+
+
+def landmark_map(five: Points, side: int = INPUT_SIDE) -> Map:
+    """From the network's crop to the picture in which the five points were found."""
+    return inverted(similarity(five, LANDMARK_TEMPLATE * side))
+
+
+def mouth(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The upright mouth, luma, shape MOUTH_SHAPE, at the scale of the face."""
+    five = five_points(points)
+    across = five[1] - five[0]
+    rows, columns = MOUTH_SHAPE
+    across = across * _MOUTH_WIDE / columns
+    axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
+    centre = points[INNER_LIPS].astype(np.float64).mean(axis=0)
+    back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
+    crop = _cut(image, back, rows, columns)
+    return np.asarray(crop @ _LUMA, np.uint8)
+
+
+def crop_points(points: NDArray[np.float32], back: Map) -> NDArray[np.float32]:
+    """Landmarks of the picture in pixels of a crop, given the map from the crop to the picture."""
+    forward = inverted(back)
+    return np.asarray(np.c_[points, np.ones(len(points))] @ forward.T, np.float32)
+
+
+def _cut(image: Image, back: Map, rows: int, columns: int) -> NDArray[np.uint8]:
+    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ back.T
+    box = (*corners.min(axis=0), *corners.max(axis=0))
+    scale = math.sqrt(abs(np.linalg.det(back[:, :2])))
+    pixels = Pixels(image, box, coarsest=scale)
+    crop: NDArray[np.uint8] = pixels.sample(back[None], rows, columns)[0]
+    return crop
+
+
+def skin(image: Image, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean colour of forehead, right cheek and left cheek, shape (3, 3), RGB, 0 to 255."""
+    right, left, *_ = five_points(points)
+    across = left - right
+    down = np.array([-across[1], across[0]])
+    centres = [(right + left) / 2 - 0.55 * down, right + 0.55 * down, left + 0.55 * down]
+    half = max(1, round(0.12 * float(np.hypot(*across))))
+    height, width = image.shape[:2]
+    colours = []
+    for x, y in centres:
+        top, start = (min(max(round(v) - half, 0), n - 1) for v, n in ((y, height), (x, width)))
+        part = image[top : round(y) + half + 1, start : round(x) + half + 1]
+        colours.append(part.mean(axis=(0, 1)) if part.size else np.full(3, np.nan))
+    return np.array(colours, np.float32)

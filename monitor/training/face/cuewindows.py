@@ -1,0 +1,141 @@
+"""Clips and the teacher's landmarks → the windows that the service would give to its cues."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.analysis.alignment import align, crop_map
+from monitor.analysis.cue_windows import LENGTH, CueCrop, CueFrame, CueWindower
+from monitor.analysis.landmarker import crop_points, five_points, mouth, skin
+from monitor.analysis.sound import mel_bands
+from monitor.ingest.convert import decode_audio
+from monitor.sampling import Pace, Sampling
+from monitor.training.face.album import FaceFile, pictures
+from monitor.types import CueWindow, Image
+
+FPS = Sampling().burst_fps
+CROPS_HZ = 1.0
+"""Crops a second, as in the service."""
+_AROUND = 0.75
+"""Picture kept around the landmarks on every side, as a share of their height."""
+_PRESET = {"preset": "veryfast", "tune": "zerolatency", "profile": "baseline"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One picture of a clip, cut to the surroundings of the face."""
+
+    time: float
+    """Seconds into the clip."""
+    image: Image
+    points: NDArray[np.float32]
+    """Landmarks in pixels of `image`, shape (POINTS, 2)."""
+    pose: NDArray[np.float32]
+    """Yaw, pitch and roll, degrees, shape (3,)."""
+
+
+def sightings(path: Path, labels: Path, fps: float = FPS) -> list[Sighting]:
+    """The pictures of at most a minute in which the teacher found a face, `fps` a second.
+
+    Raises FileNotFoundError for a clip without labels.
+    """
+    with np.load(labels / f"{path.stem}.npz") as found:
+        times, points, pose = found["times"], found["points"], found["pose"]
+    due, seen = Pace(lambda _: fps), []
+    for time, image in pictures(path, 30.0):
+        row = int(np.abs(times - time).argmin())
+        if time >= LENGTH:
+            break
+        if abs(times[row] - time) < 1e-3 and due.due(time):
+            seen.append(cut_out(Sighting(time, image, points[row], pose[row])))
+    return seen
+
+
+def cut_out(whole: Sighting) -> Sighting:
+    """The same with a picture of the face's surroundings alone."""
+    low, high = whole.points.min(axis=0), whole.points.max(axis=0)
+    room = _AROUND * float(high[1] - low[1])
+    size = np.array([whole.image.shape[1], whole.image.shape[0]])
+    left, top = np.clip(np.floor(low - room), 0, size - 2).astype(int)
+    right, bottom = np.clip(np.ceil(high + room), [left + 2, top + 2], size).astype(int)
+    image = np.ascontiguousarray(whole.image[top:bottom, left:right])
+    return replace(whole, image=image, points=whole.points - np.array([left, top], np.float32))
+
+
+def window(seen: Iterable[Sighting], sound: NDArray[np.float32] | None = None) -> CueWindow:
+    """What the service would show its cues of these pictures: one window, at most a minute.
+
+    `sound` as in a CueWindow. Raises ValueError without pictures.
+    """
+    windower, cropping = CueWindower("clip", hop=LENGTH), Pace(lambda _: CROPS_HZ)
+    list(windower.until(0.0))
+    time = None
+    for one in seen:
+        time, crop = one.time, None
+        if cropping.due(time):
+            five = five_points(one.points)
+            back = crop_map(five)
+            scale = float(np.hypot(back[0, 0], back[1, 0]))
+            crop = CueCrop(align(one.image, five), crop_points(one.points, back), scale)
+        shown, colours = mouth(one.image, one.points), skin(one.image, one.points)
+        windower.push(CueFrame(time, one.points, one.pose, shown, colours, crop))
+    if time is None:
+        raise ValueError("no pictures")
+    if sound is not None:
+        windower.hear(0.0, sound)
+    (whole,) = windower.flush(min(time + 1 / FPS, LENGTH))
+    return whole
+
+
+def clip_window(file: FaceFile, labels: Path) -> CueWindow | None:
+    """A clip as one window; None where the teacher found no face."""
+    if not (labels / f"{file.path.stem}.npz").exists():
+        return None
+    seen = sightings(file.path, labels)
+    if not seen:
+        return None
+    return window(seen, mel_bands(decode_audio(file.path)) if file.audio else None)
+
+
+def transcode(source: Path, target: Path, lines: int, bit_rate: int) -> None:
+    """Encode a clip's pictures as a live call would: H.264, at most `lines` high, never enlarged.
+
+    Raises av.error.FFmpegError for a file that cannot be read.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"partial-{target.name}")
+    with av.open(str(source)) as reader, av.open(str(partial), "w", format="mp4") as writer:
+        shown = reader.streams.video[0]
+        shown.thread_type = "NONE"
+        share = min(1.0, lines / shown.height)
+        stream = writer.add_stream("libx264", rate=shown.average_rate or 30, options=_PRESET)
+        size = (2 * round(n * share / 2) for n in (shown.width, shown.height))
+        stream.width, stream.height = size
+        stream.pix_fmt, stream.bit_rate = "yuv420p", bit_rate
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        stream.thread_count = 1
+        for frame in reader.decode(shown):
+            pts = round(float(frame.time or 0.0) * 90_000)
+            sized = frame.reformat(stream.width, stream.height, "yuv420p")
+            sized.pts, sized.time_base = pts, Fraction(1, 90_000)
+            writer.mux(stream.encode(sized))
+        writer.mux(stream.encode(None))
+    partial.rename(target)
+
+
+def renditions(
+    files: Sequence[FaceFile], folder: Path, lines: int, bit_rate: int
+) -> list[FaceFile]:
+    """The same clips through `transcode`, made where they are missing; without sound."""
+    made = []
+    for file in files:
+        target = folder / f"{file.path.stem}.mp4"
+        if not target.exists():
+            transcode(file.path, target, lines, bit_rate)
+        made.append(replace(file, path=target, audio=False))
+    return made
