@@ -36,6 +36,8 @@ NEAR = 6
 other by a constant; that is shown, and says nothing about a forgery."""
 FAR = 12
 """Steps from which on a delay belongs to the null."""
+MIN_LIPS = 3.5
+"""Seconds of lips in all bursts together: of 2 s, one genuine stretch in five looked wrong."""
 MIN_SPEECH = 2.0
 """Seconds of speech while lips were seen."""
 MIN_MOUTH = 20.0
@@ -179,6 +181,8 @@ def followed(window: CueWindow) -> list[slice] | AbstentionReason:
         found = [rows for rows in found if fits(window, rows)]
         if not found:
             return reason
+    if sum(float(np.ptp(window.times[rows])) for rows in found) < MIN_LIPS:
+        return AbstentionReason.TOO_SHORT
     seconds = spoken(window, found)
     if seconds < MIN_SPEECH:
         return AbstentionReason.TOO_LITTLE_SPEECH if seconds > 0 else AbstentionReason.SILENCE

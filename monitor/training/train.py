@@ -16,6 +16,7 @@ from monitor.training.batches import BatchMaker, BatchPlan, stream
 from monitor.training.library import Library
 from monitor.training.network import VoiceNetwork, parameter_count
 from monitor.training.objective import ObjectiveWeights, mask_spectrum, objective
+from monitor.training.precision import autocast
 
 _log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -132,7 +133,7 @@ class Trainer:
         with torch.no_grad():
             spectrum = mask_spectrum(self._network.front(batch.waveform), self._generator)
             spectrum = spectrum.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logit, family = self._network.heads(spectrum)
         loss = objective(
             logit.float(),

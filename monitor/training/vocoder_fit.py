@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from monitor.training.clips import Split
+from monitor.training.precision import autocast
 from monitor.training.store import AudioStore, from_pcm
 from monitor.training.vocoder import VOCODERS, Discriminator, Vocoder, spectral_distance
 from monitor.types import Waveform
@@ -104,7 +105,7 @@ def resynthesise(vocoder: Vocoder, samples: Waveform) -> Waveform:
 
 
 def _improve(vocoder: Vocoder, makers: torch.optim.Optimizer, true: Tensor) -> float:
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         made = vocoder(true)
     distance = spectral_distance(made.float(), true)
     _descend(makers, vocoder, distance)
@@ -119,7 +120,7 @@ def _contest(
     true: Tensor,
 ) -> float:
     """One step of both sides: hinge losses, and feature matching for the vocoder."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         made = vocoder(true).float()
         real, wanted = judge(true)
         fake, _ = judge(made.detach())
@@ -127,7 +128,7 @@ def _contest(
     loss = sum(functional.relu(1 - r).mean() + functional.relu(1 + f).mean() for r, f in pairs)
     assert isinstance(loss, Tensor)
     _descend(judges, judge, loss)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         fake, found = judge(made)
     distance = spectral_distance(made, true)
     fooled = sum(-f.float().mean() for f in fake)

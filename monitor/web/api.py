@@ -1,12 +1,12 @@
 """REST: calls, sources, alerts, and the live event stream."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor import wire
 from monitor.calls.call import CallRecord
@@ -30,11 +30,11 @@ class SourceRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    uri: str = ""
-    """An rtsp://, rtsps://, whep+http:// or whep+https:// URL; credentials in it are used and
-    never shown again."""
     sdp: str = Field("", max_length=16 * 1024)
     """In place of `uri`: a description (RFC 8866) of RTP that is sent here."""
+    uri: str = Field("", validate_default=True)
+    """An rtsp://, rtsps://, whep+http:// or whep+https:// URL; credentials in it are used and
+    never shown again."""
     participant: str = Field("remote", min_length=1, max_length=80)
     label: str = Field("", max_length=80)
     token: str = Field("", max_length=8192, pattern=r"^[\x21-\x7e]*$")
@@ -46,15 +46,12 @@ class SourceRequest(BaseModel):
     tls_verify: bool | None = None
     """These in place of what the settings say."""
 
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if bool(self.uri) == bool(self.sdp):
-            raise ValueError("needs either uri or sdp")
-        return self
-
     @field_validator("uri")
     @classmethod
-    def _pulled(cls, value: str) -> str:
+    def _pulled(cls, value: str, info: ValidationInfo) -> str:
+        # `sdp` is checked before; where it is wrong, this one is not missed as well.
+        if "sdp" in info.data and bool(value) == bool(info.data["sdp"]):
+            raise ValueError("needs either uri or sdp")
         parts = urlsplit(value)
         if value and (parts.scheme not in _SCHEMES or not parts.hostname):
             raise ValueError(f"must be a URL with a host that begins with {', '.join(_SCHEMES)}")

@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from monitor.training.face import (
+    cue_evaluate,
     forgery,
     landmark_evaluate,
     landmark_export,
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m monitor.training.face")
     stages = parser.add_subparsers(required=True)
     for module in (
+        cue_evaluate,
         forgery,
         measure,
         teacher,

@@ -77,6 +77,6 @@ def inputs(batch: int, pictures: int, steps: int) -> tuple[np.ndarray, ...]:
 def add(stages: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the stage to the command line."""
     parser = stages.add_parser("lips-export", help="SyncLite as an ONNX file")
-    parser.add_argument("--run", dest="weights", type=Path, default=RUNS / "shapes/all.pt")
+    parser.add_argument("--run", dest="weights", type=Path, default=RUNS / "patches/all.pt")
     parser.add_argument("--out", type=Path, default=Path("models/lips/model.onnx"))
     parser.set_defaults(run=lambda o: print(export(load(o.weights), o.out)))
