@@ -62,8 +62,6 @@ class Feed:
             except av.error.InvalidDataError:
                 # A damaged or incomplete picture; the next key frame repairs it.
                 continue
-            if packet.stream is video and frames:
-                sampler.arrived(packet.size, intake.now())
             for frame in frames:
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
                     continue
@@ -82,6 +80,7 @@ class Feed:
                             tape.frame(sound)
                         heard = at + len(samples) / SAMPLE_RATE
                 else:
+                    sampler.arrived(packet.size, at)
                     image = sampler.sample(frame, at)
                     if image is not None:
                         picture = VideoFrame(self._participant, at, image, sampler.bits_per_pixel)

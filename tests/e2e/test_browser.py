@@ -39,7 +39,7 @@ def test_a_browser_is_monitored_while_it_talks(
                 every=0.5,
             )
         verdict = service.wait_verdict(call, scored=10 if alarms else 40, timeout=60)
-        page.wait_for_function("document.getElementById('scored').textContent > 5", timeout=5_000)
+        wait_until(lambda: float(page.text_content("#scored") or 0) > 5, 5, "5 scored seconds")
         browser.screenshot(page, voice)
         shown = page.text_content("#state")
         face = page.text_content("#face")

@@ -122,9 +122,8 @@ def watch(page: Page, desk: Desk) -> None:
     """Lanes move, sound and face appear, and the state turns."""
     page.wait_for_selector(".lane[data-detector=voice]")
     page.wait_for_selector(".lane[data-detector=face]")
-    page.wait_for_function(
-        "document.getElementById('state').textContent === 'alert'", timeout=60_000
-    )
+    # Not wait_for_function: it evaluates strings in the page, which its policy forbids.
+    wait_until(lambda: page.text_content("#state") == "alert", 60, "the state alert", every=0.5)
     assert "Step up verification now" in (page.text_content("#state-words") or "")
     page.wait_for_selector("#faces canvas:visible")
     page.wait_for_timeout(1000)
@@ -189,7 +188,7 @@ def replay(page: Page, desk: Desk, recordings: Recordings, service: Service) -> 
     page.click("#upload")
     page.wait_for_selector(".lane[data-detector=voice]")
     page.wait_for_selector("text=recording; over", timeout=60_000)
-    page.wait_for_function("Number(document.getElementById('scored').textContent) > 30")
+    wait_until(lambda: float(page.text_content("#scored") or 0) > 30, 20, "30 scored seconds")
     assert page.text_content("#state") == "normal"
     call = page.url.rpartition("/")[2]
     assert service.call(call)["ingest"] == "file"

@@ -105,8 +105,8 @@ def test_a_film_without_sound_says_that_nothing_was_heard(recordings: Recordings
     assert code == 0
     verdict = records[-1]
     assert verdict["p_value"] is None
-    assert verdict["seconds"]["scored"] == 0
-    assert verdict["seconds"]["abstained"] > 0
+    # The face was judged; nobody was heard.
+    assert not [r for r in records if r.get("detector") == "voice"]
 
 
 def test_one_bad_file_does_not_stop_the_others(recordings: Recordings) -> None:
