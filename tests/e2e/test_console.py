@@ -101,7 +101,8 @@ def test_a_shift_at_the_console(keeping: Service, recordings: Recordings, tmp_pa
         desk.look("models")
         with_the_keyboard(page)
         wrong_token(page, desk)
-    assert not [e for e in browser.errors if not expected(e)]
+    # 422: the empty upload, which is made on purpose.
+    assert not [e for e in browser.errors if not expected(e) and "422" not in e]
 
 
 def expected(error: str) -> bool:
@@ -207,8 +208,10 @@ def stop(page: Page, service: Service, call: str) -> None:
 
 def with_the_keyboard(page: Page) -> None:
     """From the top of the page to the alerts without a mouse."""
-    page.evaluate("document.activeElement.blur()")
-    for _ in range(8):
+    # Tab goes on from where the mouse was last; a fresh page begins at its top.
+    page.reload()
+    page.wait_for_selector("#service[data-state=live]")
+    for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.dataset.page") == "alerts":
             break
