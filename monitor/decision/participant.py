@@ -149,7 +149,7 @@ class ParticipantDecision:
             return []
         return _typed(
             decision,
-            decision.update(fused, row.span, row.quality, self._ledger.scored, self._modalities),
+            decision.update(fused, row.span, row.quality, row.scored_seconds, row.modalities),
         )
 
 
