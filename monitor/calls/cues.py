@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monitor import log
 from monitor.analysis.alignment import crop_map
 from monitor.analysis.cue_windows import CueCrop, CueFrame, CueWindower
@@ -78,12 +81,10 @@ class CuePath:
         if not self._stages.sampling.bursting(sound.start) or self._shown_until < 0:
             return
         if not abs(sound.start - self._heard_until) < _CONTINUES:
+            self._hand_over(self._bands.flush())
             self._bands, self._heard = MelBands(), sound.start
         self._heard_until = sound.end
-        bands = self._bands.push(sound.samples)
-        if len(bands):
-            self._windower.hear(self._heard, bands)
-            self._heard += len(bands) / SOUND_HZ
+        self._hand_over(self._bands.push(sound.samples))
 
     async def unseen(self, span: Span) -> list[Outcome]:
         """Take in that monitoring was paused in `span`; pauses come in order."""
@@ -95,7 +96,13 @@ class CuePath:
 
     async def finish(self) -> list[Outcome]:
         """Measure what is left."""
+        self._hand_over(self._bands.flush())
         return await self._measured(self._windower.flush(self._shown_until))
+
+    def _hand_over(self, bands: NDArray[np.float32]) -> None:
+        if len(bands) and not math.isnan(self._heard):
+            self._windower.hear(self._heard, bands)
+            self._heard += len(bands) / SOUND_HZ
 
     def _find(self, picture: VideoFrame, seen: FaceFrame | None) -> CueFrame | None:
         face = seen.face if seen is not None else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,8 @@ def score(
     """Replay recordings through the live pipeline; print windows and a verdict for each."""
     if format_ not in ("text", "jsonl"):
         fail("--format: must be text or jsonl")
+    # A reader that has enough, such as head, ends the command quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     chosen = chosen_settings(settings)
     log.configure("warning")
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,19 @@ def test_no_human_recording_alarms_and_origin_shows_in_the_same_band(
 def test_the_same_recording_gives_the_same_answer(recordings: Recordings) -> None:
     path = recordings.voice(HUMAN).wav16
     assert score(path) == score(path)
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(recordings: Recordings) -> None:
+    command = [sys.executable, "-m", "monitor", "score", str(recordings.voice(HUMAN).wav16)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("{")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == -signal.SIGPIPE
 
 
 def test_text_is_for_people(recordings: Recordings) -> None:

@@ -33,6 +33,8 @@ class MemoryIntake:
     """Remembers what a source hands over."""
 
     media: list[Media] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
+    """When each of `media` was handed over, by the monotonic clock."""
     began: float | None = None
     slow: float = 0.0
     """Seconds that each picture takes its thread."""
@@ -45,10 +47,12 @@ class MemoryIntake:
 
     async def put(self, media: Media) -> None:
         self.media.append(media)
+        self.arrivals.append(time.monotonic())
 
     def put_threadsafe(self, media: Media) -> None:
         time.sleep(self.slow)
         self.media.append(media)
+        self.arrivals.append(time.monotonic())
 
     @property
     def audio(self) -> list[AudioFrame]:
