@@ -116,12 +116,14 @@ def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         with Service(Path(folder), f"[limits]\ncalls = {calls}\n") as service:
             pid = service.process.pid
-            callers = [Caller(f"caller {n}") for n in range(calls)]
+            callers = [Caller(f"caller-{n}") for n in range(calls)]
             url = service.url.replace("http", "ws", 1)
             with ThreadPoolExecutor(calls) as threads, Browser(Path(folder)) as browser:
                 page = browser.open("about:blank")
-                for n, caller in enumerate(callers):
+                playing = [
                     threads.submit(caller.play, url, whole, n / calls, enough)
+                    for n, caller in enumerate(callers)
+                ]
                 try:
                     wait_until(
                         lambda: len(service.get("/api/v1/calls", active=True)) == calls,
@@ -137,6 +139,8 @@ def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
                             page.goto("about:blank")
                 finally:
                     enough.set()
+                for caller_done in playing:
+                    caller_done.result()
             ended = service.get("/api/v1/calls", limit=1000)
     return {
         "benchmark": "console_cost",
