@@ -15,8 +15,9 @@ import monitor
 from monitor.access import grants
 from monitor.alerting import Alerting
 from monitor.archive import Archive, provenance
+from monitor.calls.admission import CapacityError, Slots
 from monitor.calls.call import CallRecord
-from monitor.calls.registry import CapacityError, Registry
+from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.canary import Canary, Kind
 from monitor.delivery.drift import Drift
@@ -104,7 +105,9 @@ class Service:
             Fanout([self.alerting.outbox, self._archive.recorder]),
         )
         keep = self._archive.keep
-        self.registry = Registry(self._stages, heard, self.metrics, settings.limits.calls, keep)
+        self.registry = Registry(
+            self._stages, heard, self.metrics, Slots(settings.limits.calls), keep
+        )
         if settings.bound_to_loopback:
             offer_loopback()
         self.app = self._build()

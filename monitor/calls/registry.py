@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from monitor import log
+from monitor.calls.admission import Admission, CapacityError, Level
 from monitor.calls.call import Call, CallRecord
 from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.stages import Stages
@@ -21,12 +22,6 @@ STOP_SECONDS = 10.0
 """How long a call may take to finish its last verdict when it is stopped."""
 
 
-class CapacityError(Exception):
-    """Every slot is taken; try again in `retry_after` seconds."""
-
-    retry_after = 10
-
-
 class Registry:
     """Starts, finds and stops calls."""
 
@@ -35,7 +30,7 @@ class Registry:
         stages: Stages,
         sink: Sink,
         metrics: Metrics,
-        limit: int,
+        admission: Admission,
         evidence: Callable[[str, str, str], PacketTarget | None] = lambda *_: None,
     ) -> None:
         """`evidence(call, ingest, label)` gives where a call's encoded media is kept, if it is."""
@@ -43,17 +38,18 @@ class Registry:
         self._sink = sink
         self._metrics = metrics
         self._evidence = evidence
-        self.limit = limit
-        """Calls monitored at once."""
+        self._admission = admission
         self._tasks: dict[str, asyncio.Task[str]] = {}
         self._active: dict[str, Call] = {}
         self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
 
     def admit(self, ingest: str, reserved: int = 0) -> None:
         """Raise CapacityError if no further call can be monitored beside `reserved` others."""
-        if len(self._active) + reserved >= self.limit:
-            self._metrics.calls_refused.labels(ingest, "capacity").inc()
-            raise CapacityError(f"all {self.limit} call slots are in use")
+        try:
+            self._admission.check(len(self._active) + reserved)
+        except CapacityError as error:
+            self._metrics.calls_refused.labels(ingest, error.reason).inc()
+            raise
 
     def start(
         self,
@@ -110,6 +106,16 @@ class Registry:
         """Number of calls in progress."""
         return len(self._active)
 
+    @property
+    def free(self) -> int:
+        """Further calls that can be taken now."""
+        return self._admission.free(len(self._active))
+
+    @property
+    def level(self) -> Level:
+        """What of live calls is looked at just now."""
+        return self._admission.level
+
     async def stop(self, call_id: str) -> bool:
         """Stop one call and wait for its last verdict; False if it is not in progress."""
         task, call = self._tasks.get(call_id), self._active.get(call_id)
@@ -146,4 +152,4 @@ class Registry:
             await asyncio.wait({task})
 
     def _govern(self) -> None:
-        self._metrics.governor.set(1 if len(self._active) >= self.limit else 0)
+        self._metrics.governor.set(0 if self.free else 1)

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from monitor import log
-from monitor.calls.registry import CapacityError
+from monitor.calls.admission import CapacityError
 from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
 from monitor.web.stream import Streams
 

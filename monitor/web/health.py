@@ -36,13 +36,13 @@ def router(
 
         A store that takes nothing is reported and no reason to refuse calls: they are judged.
         """
-        free = registry.limit - registry.active
+        free = registry.free
         response.status_code = 200 if free > 0 else 503
         reason = degraded()
         ready = "ready" if reason is None else "degraded"
         return {
             "status": ready if free > 0 else "full",
-            "free_slots": max(0, free),
+            "free_slots": free,
             "store": "ok" if reason is None else f"degraded: {reason}",
             "models": models,
         }

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from monitor.calls.registry import CapacityError
+from monitor.calls.admission import CapacityError
 from monitor.ingest.whip import OfferError
 from monitor.messages import StoreError
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from monitor import log
+from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
-from monitor.calls.registry import CapacityError, Registry
+from monitor.calls.registry import Registry
 from monitor.ingest.dialect import (
     LARGEST,
     Begin,

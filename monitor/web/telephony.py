@@ -7,7 +7,7 @@ from contextlib import suppress
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from monitor import log
-from monitor.calls.registry import CapacityError
+from monitor.calls.admission import CapacityError
 from monitor.ingest import l16, twilio
 from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.dialect import Parser, TelephonyError

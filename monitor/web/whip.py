@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
 from monitor.calls.pause import PauseReason
-from monitor.calls.registry import CapacityError, Registry
+from monitor.calls.registry import Registry
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
 from monitor.web.auth import Gatekeeper

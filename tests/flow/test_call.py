@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from monitor.calls.admission import CapacityError, Slots
 from monitor.calls.call import Call
-from monitor.calls.registry import CapacityError, Registry
+from monitor.calls.registry import Registry
 from monitor.delivery.fanout import Fanout
 from monitor.metrics import Metrics
 from monitor.protocols import Intake, Media, Source, SourceError
@@ -148,7 +149,7 @@ class Endless(ScriptedSource):
 
 async def test_a_stopped_call_still_gives_its_last_verdict() -> None:
     sink, metrics, shared = MemorySink(), Metrics(), stages()
-    registry = Registry(shared, Fanout([sink, metrics]), metrics, limit=1)
+    registry = Registry(shared, Fanout([sink, metrics]), metrics, Slots(1))
     call = registry.start(Endless(), "remote")
     assert metrics.registry.get_sample_value("monitor_governor_level") == 1
     with pytest.raises(CapacityError):
@@ -167,7 +168,7 @@ async def test_a_stopped_call_still_gives_its_last_verdict() -> None:
 
 async def test_silence_on_the_network_is_booked_while_it_lasts() -> None:
     sink, metrics, shared = MemorySink(), Metrics(), stages()
-    registry = Registry(shared, Fanout([sink, metrics]), metrics, limit=1)
+    registry = Registry(shared, Fanout([sink, metrics]), metrics, Slots(1))
     call = registry.start(Endless(), "remote")
     async with asyncio.timeout(15):
         # A sink has nothing to wait on.

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from monitor.app import Service
+from monitor.calls.admission import Slots
 from monitor.calls.pause import PauseError, PauseReason
 from monitor.calls.registry import Registry
 from monitor.metrics import Metrics
@@ -54,7 +55,7 @@ class Rig:
         self.packets: list[EncodedPacket] = []
         self.parts = stages()
         self.registry = Registry(
-            self.parts, self.sink, Metrics(), 5, lambda *_: self.packets.append
+            self.parts, self.sink, Metrics(), Slots(5), lambda *_: self.packets.append
         )
         self.call = self.registry.start(source, "remote")
 

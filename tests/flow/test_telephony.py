@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from monitor.calls.admission import Slots
 from monitor.calls.call import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
@@ -40,7 +41,7 @@ class Rig:
 
     def __init__(self, parts: Stages, options: StreamOptions, limit: int, signed: bool) -> None:
         self.sink = MemorySink()
-        self.registry = Registry(parts, self.sink, Metrics(), limit)
+        self.registry = Registry(parts, self.sink, Metrics(), Slots(limit))
         self.streams = Streams(self.registry, options)
         grants = [
             Grant("carrier", digest("good"), frozenset({"publish"})),

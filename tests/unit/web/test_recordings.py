@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from monitor.calls.admission import Slots
 from monitor.calls.paced import PacedSource
 from monitor.calls.registry import Registry
 from monitor.metrics import Metrics
@@ -35,7 +36,7 @@ class Desk:
     def __init__(self, folder: Path, most: int = MOST) -> None:
         self.folder = folder
         self.sink = MemorySink()
-        self.registry = Registry(stages(), self.sink, Metrics(), 2)
+        self.registry = Registry(stages(), self.sink, Metrics(), Slots(2))
         self.uploads = Uploads(folder, most)
         self.opened: list[tuple[bytes, str]] = []
         self.make: Callable[[], Source] = lambda: ScriptedSource(*MEDIA)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from monitor.calls.admission import Slots
 from monitor.calls.registry import Registry
 from monitor.metrics import Metrics
 from monitor.settings import SettingsError, load
@@ -28,7 +29,7 @@ from tests.fakes import MemorySink, stages
 )
 def test_what_is_wrong_is_named(chosen: dict[str, Any], named: str) -> None:
     parts = stages()
-    registry = Registry(parts, MemorySink(), Metrics(), 1)
+    registry = Registry(parts, MemorySink(), Metrics(), Slots(1))
     try:
         with pytest.raises(SettingsError, match=named.replace(".", r"\.")):
             Telephony(load(None, telephony=chosen), registry, Gatekeeper([]))
@@ -38,7 +39,7 @@ def test_what_is_wrong_is_named(chosen: dict[str, Any], named: str) -> None:
 
 async def test_a_port_that_is_taken_is_named() -> None:
     parts = stages()
-    registry = Registry(parts, MemorySink(), Metrics(), 1)
+    registry = Registry(parts, MemorySink(), Metrics(), Slots(1))
     try:
         found = [
             Telephony(
