@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ PUBLISH = """async (token) => {
   const picture = canvas.captureStream(25).getVideoTracks()[0];
   pc.addTransceiver(media.getAudioTracks()[0], { direction: "sendonly" });
   pc.addTransceiver(picture, { direction: "sendonly" });
+  // A busy encoder may drop pictures, not make them smaller: their size is what is tested.
+  picture.contentHint = "detail";
   window.publication = { pc, picture };
   await pc.setLocalDescription(await pc.createOffer());
   await new Promise((done) => {
@@ -56,6 +58,10 @@ PUBLISH = """async (token) => {
   await pc.setRemoteDescription({ type: "answer", sdp: await answer.text() });
   return answer.headers.get("X-Call-Id");
 }"""
+
+
+SHOW = "[stage.width, stage.height] = [{}]"
+"""Script that changes the size of the picture."""
 
 
 def windows(path: Path) -> list[dict[str, Any]]:
@@ -137,38 +143,51 @@ def test_a_browser_whose_picture_turns_shrinks_pauses_and_comes_back(
         page = browser.open(f"{service.url}/#token={TOKEN}")
         call = page.evaluate(PUBLISH, TOKEN)
         assert call
-        marks = {}
-
-        def stage(name: str, script: str, seconds: float) -> None:
-            page.evaluate(script)
-            begin = service.verdict(call).get("time", 0.0)
-            page.wait_for_timeout(seconds * 1000)
-            marks[name] = (begin + 1.5, service.verdict(call)["time"])
+        widths: dict[str, float] = {}
 
         with heard(service, call) as found:
-            wait_until(lambda: of(found, "face"), 20, "the first window", every=0.5)
-            stage("landscape", "1", 6)
-            stage("upright", "Object.assign(stage, {width: 480, height: 640})", 7)
-            stage("small", "Object.assign(stage, {width: 320, height: 240})", 7)
-            stage("away", "Object.assign(stage, {width: 640, height: 480, shown: false})", 8)
-            stage("back", "stage.shown = true", 8)
+
+            def stage(name: str, script: str, reached: Callable[[dict[str, Any]], bool]) -> None:
+                """Change the picture and wait for a window that shows it.
+
+                How soon one does depends on the machine: encoder and bit rate adapt first.
+                """
+                begin = max((w["end"] for w in of(found, "face")), default=0.0)
+                page.evaluate(script)
+
+                def shown() -> list[dict[str, Any]]:
+                    later = (w for w in of(found, "face") if w["start"] >= begin)
+                    return [w for w in later if reached(w)]
+
+                try:
+                    window = wait_until(shown, 40, name, every=0.5)[0]
+                except TimeoutError:
+                    pytest.fail(f"{name}: {widths} {of(found, 'face')[-5:]}")
+                widths[name] = window["quality"].get("face_px", 0.0)
+
+            def between(least: float, most: float) -> Callable[[dict[str, Any]], bool]:
+                def fits(window: dict[str, Any]) -> bool:
+                    width: float = window["quality"].get("face_px", 0.0)
+                    return least <= width / widths["landscape"] <= most
+
+                return fits
+
+            def judged(window: dict[str, Any]) -> bool:
+                return "llr" in window
+
+            turned, large, small = between(1.15, 2), between(0.85, 1.1), between(0.3, 0.7)
+            stage("landscape", "1", judged)
+            stage("upright", SHOW.format("480, 640"), lambda w: judged(w) and turned(w))
+            stage("small", SHOW.format("320, 240"), small)
+            stage("away", "stage.shown = false", lambda w: w.get("abstained") == "no_face")
+            page.evaluate(SHOW.format("640, 480"))
+            stage("back", "stage.shown = true", lambda w: judged(w) and large(w))
             page.evaluate("publication.pc.close()")
             wait_until(lambda: service.call(call)["ended"], 45, "the end of the call")
 
-    def between(name: str) -> list[dict[str, Any]]:
-        start, end = marks[name]
-        inside = [w for w in of(found, "face") if w["start"] >= start and w["end"] <= end + 1]
-        assert inside, (name, marks)
-        return inside
-
-    for name in ("landscape", "upright", "back"):
-        assert any("llr" in w for w in between(name)), between(name)
-    # A window still holds what was seen just before.
-    hidden = [w for w in between("away") if w["end"] <= marks["away"][1]]
-    assert hidden[-1]["abstained"] == "no_face", hidden
-    assert {w.get("abstained", "scored") for w in between("small")} <= {"scored", "face_too_small"}
+    # "too_short": the picture changed before a crop of that window was due.
+    seen_small = {w.get("abstained", "judged") for w in of(found, "face") if small(w)}
+    assert seen_small <= {"judged", "face_too_small", "too_short"}
     accounted(of(found, "face"))
     assert not [w for w in found if w.get("abstained") == "fault"]
-    sizes = [w["quality"].get("face_px") for w in of(found, "face")]
-    assert len({round(size / 20) for size in sizes if size}) > 1
     assert not browser.errors
