@@ -38,6 +38,17 @@ class Intake(Protocol):
     def encoded(self) -> PacketTarget | None:
         """Where a source hands over what it decodes, too; None when nobody keeps evidence."""
 
+    @property
+    def key_frames(self) -> float | None:
+        """Seconds between pictures while only key frames are to be decoded; None decodes them all.
+
+        For a machine that is full: most pictures refer to others, so leaving some out spares
+        nothing, and leaving out all but key frames spares most of it. Live sources look again and
+        again. A WebRTC sender is asked for a key frame about that often; cameras cannot be asked
+        and have a period of their own. Evidence keeps every picture. Sound is not touched, nor are
+        replays.
+        """
+
     async def put(self, media: Media) -> None:
         """Hand media over from the event loop."""
 

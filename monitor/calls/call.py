@@ -66,6 +66,7 @@ class Call:
     """Where encoded media goes too; None when nobody keeps it."""
     _paused: dict[str, Pause] = field(default_factory=dict)
     _intake: CallIntake | None = None
+    _key_frames: float | None = None
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
 
@@ -110,6 +111,15 @@ class Call:
             self.sink.paused(self.id, participant, self._now(), None)
             _log.info("monitoring resumed", call=self.id, participant=participant)
 
+    def thin_video(self, key_frames: float | None) -> None:
+        """Decode only key frames, one every `key_frames` seconds; None decodes every picture again.
+
+        At any time, also before the source runs; what it means is said at `Intake.key_frames`.
+        """
+        self._key_frames = key_frames
+        if self._intake is not None:
+            self._intake.key_frames = key_frames
+
     def _now(self) -> float:
         """Call seconds; 0 before the first media."""
         return self._intake.now() if self._intake is not None and self._intake.began else 0.0
@@ -138,6 +148,7 @@ class Call:
             self._paused,
             self.evidence,
         )
+        intake.key_frames = self._key_frames
         self.sink.call_started(self.id, self.source.ingest, self.participant)
         _log.info("call started", call=self.id, ingest=self.source.ingest)
         reason = "fault"

@@ -53,6 +53,8 @@ class CallIntake:
         self._encoded = encoded
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
+        self.key_frames: float | None = None
+        """Seconds between pictures while only key frames are decoded; None decodes them all."""
         self._sending: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:

@@ -41,6 +41,10 @@ class _PacedIntake:
     def encoded(self) -> PacketTarget | None:
         return self._intake.encoded
 
+    @property
+    def key_frames(self) -> float | None:
+        return self._intake.key_frames
+
     async def put(self, media: Media) -> None:
         await asyncio.sleep(self._early(media))
         await self._intake.put(media)

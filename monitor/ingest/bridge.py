@@ -37,6 +37,11 @@ class Bridge:
         """Where encoded media goes, too."""
         return self._to.encoded
 
+    @property
+    def key_frames(self) -> float | None:
+        """Seconds between pictures while only key frames are decoded."""
+        return self._to.key_frames
+
     async def put(self, media: Media) -> None:
         """Hand media over from the event loop."""
         for each in self._through(media):

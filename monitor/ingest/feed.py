@@ -4,6 +4,7 @@ import threading
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 
 from monitor.clock import MediaClock
 from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
@@ -24,6 +25,8 @@ class Feed:
         self._sampling = sampling
         self._video_width = video_width
         self._stopped = threading.Event()
+        self._thinned = False
+        """Whether the decoder lacks pictures that those to come may refer to."""
 
     def stop(self) -> None:
         """Let `play` return after the packet it is at."""
@@ -43,6 +46,7 @@ class Feed:
         intake.put_threadsafe(Tracks(self._participant, audio is not None, video is not None))
         # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
         clock = MediaClock(intake.now)
+        self._thinned = False
         converter, sampler = AudioConverter(), VideoSampler(self._sampling, self._video_width)
         heard: float | None = None
         keep = intake.encoded
@@ -57,15 +61,26 @@ class Feed:
                 shown = seconds(packet.pts, packet.time_base)
                 if shown is not None:
                     tape.packet(packet, clock.time(shown))
+            thinned = packet.stream is video and self._only_key_frames(packet, intake)
+            if thinned and not packet.is_keyframe:
+                shown = seconds(packet.pts, packet.time_base)
+                if shown is not None:
+                    sampler.arrived(packet.size, clock.time(shown))
+                continue
             try:
                 frames = packet.decode()
+                if thinned and video is not None:
+                    # Nothing follows that would push it out.
+                    frames += video.codec_context.decode(None)
+                    video.codec_context.flush_buffers()
             except av.error.InvalidDataError:
                 # A damaged or incomplete picture; the next key frame repairs it.
                 continue
             for frame in frames:
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
                     continue
-                at = seconds(frame.pts, frame.time_base)
+                # Pictures that were pushed out have no time base of their own.
+                at = seconds(frame.pts, frame.time_base or packet.time_base)
                 if at is None:
                     continue
                 at = clock.time(at)
@@ -87,3 +102,9 @@ class Feed:
                         intake.put_threadsafe(picture)
                         if tape is not None:
                             tape.frame(picture)
+
+    def _only_key_frames(self, packet: "av.Packet[Stream]", intake: Intake) -> bool:
+        """Whether only key frames are decoded: they are all that is wanted, or can be used."""
+        wanted = intake.key_frames is not None
+        self._thinned = wanted or (self._thinned and not packet.is_keyframe)
+        return self._thinned

@@ -136,7 +136,7 @@ class Receiver:
         if self.sight is not None and self._video is not None:
             work = partial(self.sight.decode, intake)
             decoding = asyncio.create_task(run_in_own_thread("video", work))
-            tasks.append(asyncio.create_task(self._look_after(self.sight, self._video)))
+            tasks.append(asyncio.create_task(self._look_after(self.sight, self._video, intake)))
         try:
             reason = await self._until_the_end()
             if self.hearing is not None and self._received:
@@ -203,10 +203,11 @@ class Receiver:
         if self.sight is not None:
             self.sight.lost()
 
-    async def _look_after(self, sight: Sight, tap: Tap) -> None:
-        """Ask for a key frame when the picture is frozen or broken."""
+    async def _look_after(self, sight: Sight, tap: Tap, intake: Intake) -> None:
+        """Ask for a key frame when the picture is frozen or broken, or nothing else is decoded."""
         while True:
             await asyncio.sleep(_LOOK)
+            sight.thin(intake.key_frames)
             frames = tap.frames
             if sight.wants_key_frame(frames.arrived, frames.reset) and frames.ssrc is not None:
                 await tap.request_key_frame(frames.ssrc)

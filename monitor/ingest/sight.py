@@ -2,6 +2,12 @@
 
 The thread has a short queue. When it cannot keep up, what waits is thrown away and decoding goes
 on at the next key frame, which is asked for; so it is when pictures stop coming though packets do.
+
+On a full machine only key frames are decoded (`thin`), and one is asked for as often as wanted:
+
+    pictures   K d d d d d d d K d d d d d d d K      PLI: picture loss indication (RFC 4585)
+    decoded    K               K               K
+    asked            PLI ─────►      PLI ─────►
 """
 
 import threading
@@ -30,6 +36,10 @@ CAPACITY = 30
 """Pictures that may wait for the decoder: about a second."""
 FREEZE = 1.0
 """Seconds without a picture, while packets come, after which a key frame is asked for."""
+_DUE = 0.75
+"""Share of the wanted distance after which a key frame is due: not every one comes at its time."""
+_LEFT_OUT = 300
+"""Pictures: more than the seconds that a bit rate is measured over bring."""
 _PATIENCE = 5.0
 """Seconds for which pictures before the awaited key frame are skipped; not every sender heeds."""
 _DECODERS = {"vp8": "libvpx", "h264": "h264"}
@@ -45,6 +55,8 @@ class SightCounts:
     """Thrown away because the decoder was late."""
     skipped: int = 0
     """Came while a key frame was awaited."""
+    thinned: int = 0
+    """Not decoded because only key frames were."""
     undecodable: int = 0
     key_frames_asked: int = 0
 
@@ -73,6 +85,19 @@ class Sight:
         """Monotonic seconds since which pictures that are no key frame are skipped."""
         self._failed = False
         self._asked = float("-inf")
+        self._every: float | None = None
+        """Seconds between pictures while only key frames are decoded."""
+        self._key_at = float("-inf")
+        """Monotonic seconds at which the latest key frame came in that was decoded."""
+        self._left_out: deque[tuple[int, float]] = deque(maxlen=_LEFT_OUT)
+        """Sizes and times of pictures that are not decoded, for the bit rate."""
+
+    def thin(self, every: float | None) -> None:
+        """Decode only key frames, one every so many seconds at most; None decodes all again."""
+        if every is None and self._every is not None:
+            # What follows refers to pictures that were not decoded.
+            self.lost()
+        self._every = every
 
     def push(self, frame: EncodedFrame, offset: float) -> None:
         """Take a picture in; `offset` is call seconds minus monotonic seconds."""
@@ -92,6 +117,12 @@ class Sight:
             key = is_key_frame(frame.codec, frame.data)
             encoding = Encoding("video", frame.codec)
             self.keep(EncodedPacket(self._participant, encoding, frame.data, at, 0.0, key))
+        if self._every is not None and not self._is_due(frame, self._every):
+            self.counts.thinned += 1
+            self._left_out.append((len(frame.data), at))
+            # Pictures come: that they are not shown is no freeze.
+            self._shown = frame.arrived
+            return
         with self._ready:
             if len(self._queue) >= CAPACITY:
                 self.counts.dropped += len(self._queue) + 1
@@ -100,6 +131,14 @@ class Sight:
                 return
             self._queue.append((frame, at))
             self._ready.notify()
+
+    def _is_due(self, frame: EncodedFrame, every: float) -> bool:
+        """Whether a picture is decoded while only key frames are."""
+        due = frame.arrived - self._key_at >= _DUE * every
+        if not due or not is_key_frame(frame.codec, frame.data):
+            return False
+        self._key_at = frame.arrived
+        return True
 
     def report(self, report: SenderReport) -> None:
         """Take in what the sender says about this track's time."""
@@ -122,11 +161,14 @@ class Sight:
             return False
         if self._shown is None:
             self._shown = now
-        if now - self._asked < FREEZE:
+        if now - self._asked < min(FREEZE, self._every or FREEZE):
             return False
         if now - packet_at < FREEZE and now - self._shown > FREEZE and not self._queue:
             forget()
             self.lost()
+        elif self._every is not None:
+            if now - max(self._asked, self._key_at) < self._every:
+                return False
         elif self._key_since is None and not self._failed:
             return False
         self._failed = False
@@ -159,6 +201,8 @@ class Sight:
             packet = av.Packet(frame.data)
             # The decoder hands this on with the picture.
             packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)
+            while self._left_out:
+                self._sampler.arrived(*self._left_out.popleft())
             self._sampler.arrived(len(frame.data), at)
             try:
                 pictures = decoder.decode(packet)

@@ -1,5 +1,6 @@
 """What cameras send and how they are believed: codecs, and RTSP inside of TLS."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from monitor.ingest.rtsp import RtspOptions, RtspSource
+from monitor.sampling import Sampling
 from tests.certificates import Issuer, certificate
 from tests.e2e.conftest import HUMAN
 from tests.e2e.rig.film import AudioCodec, VideoCodec
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.service import Service
+from tests.flow.webrtc import MemoryIntake
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -116,3 +120,25 @@ def test_every_codec_of_cameras_is_heard_and_seen(
             assert face["quality"]["face_px"] > 80
             assert service.wait_verdict(call, 2, 20)["seconds"]["lost"] < 0.5
             service.http.delete(f"/api/v1/sources/{call}")
+
+
+async def test_on_a_full_machine_only_key_frames_of_cameras_are_decoded(
+    recordings: Recordings, tmp_path: Path
+) -> None:
+    mounts = [Mount.of(recordings, HUMAN, v, a, name=f"{v}-{a}") for v, a in CODECS]
+
+    async def pull(url: str) -> MemoryIntake:
+        intake = MemoryIntake(key_frames=1.0)
+        source = RtspSource(url, "remote", Sampling.steady(30), 640, RtspOptions())
+        running = asyncio.create_task(source.run(intake))
+        await asyncio.sleep(7)
+        running.cancel()
+        await asyncio.wait({running})
+        return intake
+
+    with RtspServer(mounts, tmp_path) as cameras:
+        pulls = [pull(cameras.url(mount.name)) for mount in mounts]
+        for intake in await asyncio.gather(*pulls):
+            # They show thirty pictures a second, and one key frame.
+            assert 3 <= len(intake.video) <= 8
+            assert intake.heard_seconds > 4

@@ -17,6 +17,7 @@ class Collector:
     """An intake that keeps everything."""
 
     encoded: PacketTarget | None = None
+    key_frames: float | None = None
 
     def __init__(self, limit: int = 10_000) -> None:
         self.media: list[Media] = []

@@ -170,3 +170,26 @@ async def test_timestamps_that_jump_do_not_move_call_time() -> None:
     await publish([Jumping()], intake, lambda source, client: seconds(4))
     assert intake.heard_seconds > 3
     assert intake.audio[-1].end < 4.5
+
+
+async def test_on_a_full_machine_key_frames_are_asked_for_and_nothing_else_decoded() -> None:
+    intake = MemoryIntake()
+
+    async def during(source: WebRtcSource, client: RTCPeerConnection) -> None:
+        sight = source.receiver.sight
+        assert sight is not None
+        intake.key_frames = 0.5
+        await asyncio.sleep(1)
+        decoded, asked = sight.counts.decoded, sight.counts.key_frames_asked
+        await asyncio.sleep(4)
+        assert 5 <= sight.counts.decoded - decoded <= 9
+        assert 5 <= sight.counts.key_frames_asked - asked <= 8
+        intake.key_frames = None
+        await asyncio.sleep(1)
+        decoded = sight.counts.decoded
+        await asyncio.sleep(2)
+        assert sight.counts.decoded - decoded > 30
+        assert sight.counts.undecodable == 0
+
+    await publish([Speech(), Camera()], intake, during)
+    assert intake.heard_seconds > 7

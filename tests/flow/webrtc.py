@@ -39,6 +39,7 @@ class MemoryIntake:
     slow: float = 0.0
     """Seconds that each picture takes its thread."""
     encoded: PacketTarget | None = None
+    key_frames: float | None = None
 
     def now(self) -> float:
         if self.began is None:

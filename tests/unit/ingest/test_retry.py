@@ -14,6 +14,7 @@ class Clock:
     """Call time that passes only while the retry sleeps."""
 
     encoded: PacketTarget | None = None
+    key_frames: float | None = None
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at = 0.0

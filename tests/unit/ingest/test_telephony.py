@@ -18,6 +18,7 @@ class ListIntake:
     """Remembers what it was given; its clock is moved by hand."""
 
     encoded: PacketTarget | None = None
+    key_frames: float | None = None
 
     def __init__(self) -> None:
         self.media: list[Media] = []

@@ -1,0 +1,62 @@
+"""A live container's packets, as cameras deliver them, into a call."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import pytest
+
+from monitor.ingest.feed import Feed
+from monitor.sampling import Sampling
+from monitor.types import VideoFrame
+from tests.flow.webrtc import MemoryIntake
+
+
+def film(path: Path, codec: str) -> Path:
+    """Six seconds of pictures that get lighter, with a key frame a second."""
+    with av.open(str(path), "w") as container:
+        options = {"g": "10", "bf": "2", "sc_threshold": "0"} if codec == "libx264" else {"g": "10"}
+        video = cast(av.VideoStream, container.add_stream(codec, rate=10, options=options))
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        for number in range(60):
+            picture = np.full((64, 64, 3), 20 + 3 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+class Switched(MemoryIntake):
+    """Full from the start, until a picture of the third second has come; as fast as can be."""
+
+    def now(self) -> float:
+        return self.video[-1].time if self.video else 0.0
+
+    def put_threadsafe(self, media: object) -> None:
+        super().put_threadsafe(media)  # type: ignore[arg-type]
+        if isinstance(media, VideoFrame) and media.time >= 2:
+            self.key_frames = None
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx"])
+def test_only_key_frames_are_decoded_for_as_long_as_the_machine_is_full(
+    tmp_path: Path, codec: str
+) -> None:
+    intake = Switched(key_frames=1.0)
+    feed = Feed("remote", Sampling.steady(60), 640)
+    with av.open(str(film(tmp_path / "film.mkv", codec))) as container:
+        feed.play(container, intake)
+    start = intake.video[0].time
+    numbers = [round((frame.time - start) * 10) for frame in intake.video]
+    # Every picture again from the first key frame on after that; with B frames the last few wait.
+    assert numbers[:4] == [0, 10, 20, 30]
+    assert numbers[3:] == list(range(30, 30 + len(numbers) - 3))
+    assert numbers[-1] > 55
+    for frame, number in zip(intake.video, numbers, strict=True):
+        assert frame.image.mean() == pytest.approx(20 + 3 * number, abs=4)
+    # The bit rate is that of all pictures, not of the key frames.
+    sizes = [frame.bits_per_pixel for frame in intake.video]
+    assert sizes[3] < sizes[0]
