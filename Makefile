@@ -20,12 +20,13 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test check unit e2e packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
+.PHONY: help run test references check unit e2e packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
 	@echo "make test     all tests (installs Debian packages for the end-to-end ones)"
 	@echo "make check    lint, types and import contracts"
+	@echo "make references  write docs/api.md, docs/metrics.md and the dashboards from the code"
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
@@ -49,6 +50,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 
 run: $(VENV)/.run
 	$(BIN)/deepfake-monitor serve
+
+# What the repository holds for readers and Grafana, written from the code.
+references: $(VENV)/.dev
+	$(BIN)/python -m docs.build
+	$(BIN)/python -m deploy.grafana.build
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

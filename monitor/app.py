@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -48,7 +47,8 @@ from monitor.web import (
     whip,
 )
 from monitor.web.auth import Gatekeeper
-from monitor.web.events import EventStream
+from monitor.web.description import DescribedApp
+from monitor.web.events import EVENTS, EventStream
 from monitor.web.headers import SecurityHeaders
 from monitor.web.history import History
 from monitor.web.limits import BodyLimit
@@ -115,9 +115,10 @@ class Service:
     def _find(self, call: str) -> CallRecord | None:
         return self.registry.find(call)
 
-    def _build(self) -> FastAPI:
+    def _build(self) -> DescribedApp:
         settings = self.settings
-        app = FastAPI(
+        app = DescribedApp(
+            EVENTS,
             title="deepfake monitor",
             version=monitor.__version__,
             lifespan=self._lifespan,
@@ -193,7 +194,7 @@ class Service:
         self._events.close()
 
     @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def _lifespan(self, app: DescribedApp) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(self._stages.executor.close)
             self._uploads.clear()

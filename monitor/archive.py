@@ -29,6 +29,7 @@ from monitor.store.store import Store
 from monitor.types import AlarmState
 from monitor.web import evidence
 from monitor.web.auth import Gatekeeper
+from monitor.web.models import ProvenanceRecord, TierRecord
 
 _log = log.get(__name__)
 
@@ -169,7 +170,7 @@ class Archive:
             _log.info("evidence deleted", evidence=kept.id, call=kept.call, reason="retention")
 
 
-def provenance(settings: Settings, judges: Judges) -> dict[str, Any]:
+def provenance(settings: Settings, judges: Judges) -> ProvenanceRecord:
     """What every bundle says about models, certificates and settings; never a credential."""
     catalogue = Catalogue(settings.models_dir or default_folder())
     return {
@@ -196,7 +197,7 @@ def provenance(settings: Settings, judges: Judges) -> dict[str, Any]:
     }
 
 
-def _tier(tier: Tier) -> dict[str, Any]:
+def _tier(tier: Tier) -> TierRecord:
     return {
         "certified": tier.certified,
         "budget_per_hour": _finite(tier.budget_per_hour),

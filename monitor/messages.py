@@ -1,9 +1,9 @@
 """What passes between the outbox, the store and the destinations."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from monitor.records import AlertRecord
 
 
 class DeliveryState(StrEnum):
@@ -29,8 +29,7 @@ class Message:
     """How often it was tried before."""
     age: float
     """Seconds of the service's running time since it was accepted."""
-    record: Mapping[str, Any]
-    """The alert as `wire.alert` writes it."""
+    record: AlertRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics
 from monitor.protocols import Source
+from monitor.records import WindowRecord
 from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Seconds, Verdict
 
 
@@ -19,7 +20,7 @@ from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Se
 class Recorder(NullSink):
     """Keeps what a summary needs and passes window records on."""
 
-    emit: Callable[[dict[str, Any]], None] | None = None
+    emit: Callable[[WindowRecord], None] | None = None
     """Hears each window's record, in order."""
     first_alarm_at: float | None = None
     worst: Alert | None = None

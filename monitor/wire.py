@@ -1,9 +1,18 @@
 """Values → JSON-ready records: the same for the API, event stream, webhooks and command line."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
+from monitor.records import (
+    ALERT_VERSION,
+    AlertRecord,
+    AllowanceRecord,
+    CloudEventRecord,
+    GuidanceRecord,
+    SecondsRecord,
+    SpanRecord,
+    VerdictRecord,
+    WindowRecord,
+)
 from monitor.types import (
     Abstention,
     Alert,
@@ -16,21 +25,18 @@ from monitor.types import (
     Verdict,
 )
 
-ALERT_VERSION = 1
-Record = dict[str, Any]
-
 
 def _number(value: float | None, digits: int = 4) -> float | None:
     """JSON has no infinities; rounding keeps lines short and equal runs equal."""
     return None if value is None or not math.isfinite(value) else round(value, digits)
 
 
-def span(value: Span) -> Record:
+def span(value: Span) -> SpanRecord:
     """A span in call seconds."""
     return {"start": _number(value.start, 3), "end": _number(value.end, 3)}
 
 
-def seconds(value: Seconds) -> Record:
+def seconds(value: Seconds) -> SecondsRecord:
     """Where the seconds went, with totals."""
     return {
         "scored": _number(value.scored, 3),
@@ -41,40 +47,39 @@ def seconds(value: Seconds) -> Record:
     }
 
 
-def window(outcome: Outcome) -> Record:
+def window(outcome: Outcome) -> WindowRecord:
     """One detector's outcome for one window."""
-    record: Record = {
+    record: WindowRecord = {
         "type": "window",
         "detector": outcome.detector,
         "participant": outcome.participant,
-        **span(outcome.span),
+        "start": _number(outcome.span.start, 3),
+        "end": _number(outcome.span.end, 3),
         "score": None,
+        "quality": {k: _number(v, 3) for k, v in outcome.quality.items()},
     }
     if isinstance(outcome, Score):
-        record |= {
-            "score": _number(outcome.value),
-            "llr": _number(outcome.llr),
-            "model": outcome.model,
-            "calibration": outcome.calibration,
-        }
+        record["score"] = _number(outcome.value)
+        record["llr"] = _number(outcome.llr)
+        record["model"] = outcome.model
+        record["calibration"] = outcome.calibration
     elif isinstance(outcome, Abstention):
-        record |= {"abstained": str(outcome.reason)}
+        record["abstained"] = outcome.reason
     if outcome.lost:
-        record["lost"] = [{**span(g.span), "reason": str(g.reason)} for g in outcome.lost]
-    record["quality"] = {k: _number(v, 3) for k, v in outcome.quality.items()}
+        record["lost"] = [{**span(g.span), "reason": g.reason} for g in outcome.lost]
     if outcome.details:
         record["details"] = {k: _number(v, 3) for k, v in outcome.details.items()}
     return record
 
 
-def verdict(value: Verdict) -> Record:
+def verdict(value: Verdict) -> VerdictRecord:
     """A participant's standing."""
     return {
         "type": "verdict",
         "participant": value.participant,
         "time": _number(value.time, 3),
-        "state": str(value.state),
-        "alert_type": str(value.type),
+        "state": value.state,
+        "alert_type": value.type,
         "statistic": _number(value.statistic),
         "llr": _number(value.llr),
         "p_value": _number(value.p_value, 6),
@@ -84,7 +89,7 @@ def verdict(value: Verdict) -> Record:
     }
 
 
-def alert(value: Alert) -> Record:
+def alert(value: Alert) -> AlertRecord:
     """An alert message; its `version` grows when a field changes its meaning."""
     return {
         "version": ALERT_VERSION,
@@ -92,9 +97,9 @@ def alert(value: Alert) -> Record:
         "idempotency_key": value.idempotency_key,
         "call": value.call,
         "participant": value.participant,
-        "type": str(value.type),
-        "tier": str(value.tier),
-        "action": str(value.action),
+        "type": value.type,
+        "tier": value.tier,
+        "action": value.action,
         "sequence": value.sequence,
         "raised_at": value.raised_at,
         "span": span(value.span),
@@ -108,21 +113,21 @@ def alert(value: Alert) -> Record:
     }
 
 
-def guidance(value: Guidance | None) -> Record:
+def guidance(value: Guidance | None) -> GuidanceRecord:
     """What an alert advises, and whether the synthetic speech is allowed."""
     allowed = value.allowance if value is not None else None
     return {
-        "advice": str(value.advice) if value is not None else None,
+        "advice": value.advice if value is not None else None,
         "allowed": allowance(allowed) if allowed is not None else None,
     }
 
 
-def allowance(value: Allowance) -> Record:
+def allowance(value: Allowance) -> AllowanceRecord:
     """Why synthetic speech is allowed, and until when."""
     return {"name": value.name, "reason": value.reason, "until": value.until}
 
 
-def cloud_event(record: Mapping[str, Any], source: str) -> Record:
+def cloud_event(record: AlertRecord, source: str) -> CloudEventRecord:
     """An alert's record in a CloudEvents 1.0 envelope, structured mode."""
     return {
         "specversion": "1.0",

@@ -222,7 +222,9 @@ async def test_calls_and_timelines_come_back(url: str, times: Times) -> None:
         members = {m["name"]: m for m in found["participants"]}
         assert members["remote"]["verdict"] == wire.verdict(alert().verdict)
         assert members["remote"]["allowed"] is None
-        assert members["ivr"]["allowed"]["name"] == "announcements"
+        allowed = members["ivr"]["allowed"]
+        assert allowed is not None
+        assert allowed["name"] == "announcements"
         line = await store.calls.timeline("c", "remote")
         assert [p["start"] for p in line] == [0.0, 1.0, 2.0]
         assert (line[0]["score"], line[0]["abstained"]) == (1.5, None)

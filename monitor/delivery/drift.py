@@ -9,10 +9,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
+
+from typing_extensions import TypedDict
 
 from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics
+from monitor.records import described
 from monitor.types import (
     Abstention,
     AbstentionReason,
@@ -30,6 +33,36 @@ RECENT = 5000
 _EXPECTED = ("voice", "face")
 """Detectors that should judge most of what they get; physical cues abstain most of the time."""
 _NOTHING_TO_JUDGE = (AbstentionReason.SILENCE, AbstentionReason.NO_MODEL)
+
+
+@described
+class TypeDriftRecord(TypedDict):
+    """How far calls are from those that one alert type's policy was made with."""
+
+    calls: int
+    """Finished ones that were held against it."""
+    martingale_log10: float
+    """While calls are like the reference, this ever reaches 2 with a chance of at most 1 in 100."""
+    stability_index: dict[str, float | None]
+    """By measure; above 0.25 is commonly a shift. Null while too little was seen."""
+
+
+@described
+class AbstainedRecord(TypedDict):
+    """How much of what was to be judged was not."""
+
+    windows: int
+    ratio: float
+
+
+@described
+class DriftRecord(TypedDict):
+    """Whether calls still look like the reference."""
+
+    types: dict[str, TypeDriftRecord]
+    """By alert type."""
+    abstained: dict[str, AbstainedRecord]
+    """By detector."""
 
 
 class Histograms(Protocol):
@@ -115,7 +148,7 @@ class Drift(NullSink):
                 continue
             watch.test.add(verdict.p_value, self._tie())
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> DriftRecord:
         """What is known now, JSON-ready."""
         return {
             "types": {

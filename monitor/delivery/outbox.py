@@ -7,15 +7,16 @@ database takes nothing, alerts wait in memory and the calls go on.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from monitor import log, wire
 from monitor.delivery.courier import Courier
 from monitor.delivery.logged import NullSink
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
+from monitor.records import AlertRecord
 from monitor.types import Alert, Guidance
 
 _log = log.get(__name__)
@@ -32,7 +33,7 @@ _REFUSED = 3
 class Ledger(Protocol):
     """Where alerts are committed."""
 
-    async def accept(self, batch: Sequence[tuple[Alert, Mapping[str, Any], Sequence[str]]]) -> None:
+    async def accept(self, batch: Sequence[tuple[Alert, AlertRecord, Sequence[str]]]) -> None:
         """Keep messages with the names of their destinations; raises StoreError."""
 
 
@@ -121,7 +122,7 @@ class Outbox(NullSink):
             return False
         return True
 
-    def _entry(self, alert: Alert) -> tuple[Alert, Mapping[str, Any], Sequence[str]]:
+    def _entry(self, alert: Alert) -> tuple[Alert, AlertRecord, Sequence[str]]:
         wanted = [c.name for c in self._couriers if c.wants(alert)]
         return alert, wire.alert(alert), wanted
 

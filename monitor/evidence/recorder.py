@@ -15,6 +15,7 @@ from monitor.evidence.bundle import Draft
 from monitor.evidence.matroska import Clip, remux
 from monitor.evidence.ring import Ring
 from monitor.packet import EncodedPacket, PacketTarget
+from monitor.records import WindowRecord
 from monitor.types import AlarmState, Alert, AlertAction, Outcome, Preview, Verdict
 
 MOST_WINDOWS = 3600
@@ -51,7 +52,7 @@ class _Watched:
     """One participant of a call."""
 
     ring: Ring
-    windows: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MOST_WINDOWS))
+    windows: deque[WindowRecord] = field(default_factory=lambda: deque(maxlen=MOST_WINDOWS))
     pauses: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -177,7 +178,7 @@ class Recorder:
         identity: str,
         created_at: str,
         packets: Sequence[EncodedPacket],
-        windows: Sequence[Mapping[str, Any]],
+        windows: Sequence[WindowRecord],
         pauses: Sequence[Mapping[str, Any]],
     ) -> Draft:
         """Put the parts together; the writer's thread does this."""

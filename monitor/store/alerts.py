@@ -1,13 +1,13 @@
 """Alerts: accepted in one transaction with what must be delivered, and read back."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
 from monitor.messages import DeliveryState
+from monitor.records import AlertRecord
 from monitor.store import tables
 from monitor.store.database import Database
 from monitor.store.uptime import Uptime
@@ -24,7 +24,7 @@ class Alerts:
         self._uptime = uptime
         self._wall = wall
 
-    async def accept(self, batch: Sequence[tuple[Alert, Mapping[str, Any], Sequence[str]]]) -> None:
+    async def accept(self, batch: Sequence[tuple[Alert, AlertRecord, Sequence[str]]]) -> None:
         """Keep messages and who must get them, all or none; raises StoreError.
 
         A message that is there already, from a commit whose answer was lost, is left alone.
@@ -80,7 +80,7 @@ class Alerts:
                         ],
                     )
 
-    async def latest(self, limit: int, call: str | None = None) -> list[dict[str, Any]]:
+    async def latest(self, limit: int, call: str | None = None) -> list[AlertRecord]:
         """Messages, newest first, of one call or of all."""
         query = select(tables.messages.c.record).order_by(tables.messages.c.number.desc())
         if call is not None:

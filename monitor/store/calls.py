@@ -1,21 +1,44 @@
 """Calls, their participants and timelines: written in batches, read back after they ended."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import TypedDict
 
+from monitor.records import (
+    AllowanceRecord,
+    CallSummary,
+    ParticipantRecord,
+    VerdictRecord,
+    WindowRecord,
+    described,
+)
 from monitor.store import tables
 from monitor.store.alerts import plain
 from monitor.store.database import Database
+from monitor.types import AbstentionReason
 
 INTERRUPTED = "interrupted"
 """Why a call ended that was in progress when the service died."""
 _POINT = ("detector", "start", "end", "score", "llr", "abstained")
+
+
+@described
+class PointRecord(TypedDict):
+    """A window of a call as it is kept."""
+
+    participant: str
+    detector: str
+    start: float | None
+    end: float | None
+    score: float | None
+    llr: float | None
+    abstained: AbstentionReason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +56,9 @@ class Batch:
     """What happened in calls since the last batch."""
 
     begun: list[Begun] = field(default_factory=list)
-    verdicts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], VerdictRecord] = field(default_factory=dict)
     """The latest by call and participant."""
-    allowed: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    allowed: dict[tuple[str, str], AllowanceRecord] = field(default_factory=dict)
     """Why a participant's synthetic speech is allowed."""
     points: dict[tuple[str, str], list[list[Any]]] = field(default_factory=dict)
     """Windows by call and participant, as `point` writes them."""
@@ -46,7 +69,7 @@ class Batch:
         return bool(self.begun or self.verdicts or self.points or self.ended)
 
 
-def point(window: Mapping[str, Any]) -> list[Any]:
+def point(window: WindowRecord) -> list[Any]:
     """A window's record without what alerts carry anyway."""
     return [window.get(name) for name in _POINT]
 
@@ -108,7 +131,7 @@ class Calls:
                     update(tables.calls).where(tables.calls.c.id == call).values(end)
                 )
 
-    async def latest(self, limit: int, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    async def latest(self, limit: int, without: Sequence[str] = ()) -> list[CallSummary]:
         """Calls, the latest begun first."""
         query = select(tables.calls).order_by(tables.calls.c.started_at.desc()).limit(limit)
         if without:
@@ -117,7 +140,7 @@ class Calls:
             rows = (await connection.execute(query)).mappings().all()
             return await _records(connection, rows)
 
-    async def find(self, call: str) -> dict[str, Any] | None:
+    async def find(self, call: str) -> CallSummary | None:
         """One call; None if it is not kept."""
         query = select(tables.calls).where(tables.calls.c.id == call)
         async with self._database.read() as connection:
@@ -125,7 +148,7 @@ class Calls:
             found = await _records(connection, rows)
         return found[0] if found else None
 
-    async def timeline(self, call: str, participant: str | None = None) -> list[dict[str, Any]]:
+    async def timeline(self, call: str, participant: str | None = None) -> list[PointRecord]:
         """Windows of a call in the order in which they were judged."""
         query = (
             select(tables.timelines.c.participant, tables.timelines.c.points)
@@ -136,11 +159,7 @@ class Calls:
             query = query.where(tables.timelines.c.participant == participant)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-        return [
-            {"participant": row.participant, **dict(zip(_POINT, values, strict=True))}
-            for row in rows
-            for values in row.points
-        ]
+        return [_point(row.participant, values) for row in rows for values in row.points]
 
     async def count(self) -> int:
         """How many are kept."""
@@ -154,12 +173,29 @@ class Calls:
             await connection.execute(statement.values(seen_at=now))
 
 
-async def _records(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+def _point(participant: str, values: Sequence[Any]) -> PointRecord:
+    detector, start, end, score, llr, abstained = values
+    return {
+        "participant": participant,
+        "detector": detector,
+        "start": start,
+        "end": end,
+        "score": score,
+        "llr": llr,
+        "abstained": abstained,
+    }
+
+
+async def _records(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[CallSummary]:
     ids = [row["id"] for row in rows]
     query = select(tables.participants).where(tables.participants.c.call.in_(ids))
-    members: dict[str, list[dict[str, Any]]] = {}
+    members: dict[str, list[ParticipantRecord]] = {}
     for member in (await connection.execute(query)).mappings():
-        shown = {"name": member["name"], "verdict": member["verdict"], "allowed": member["allowed"]}
+        shown: ParticipantRecord = {
+            "name": member["name"],
+            "verdict": member["verdict"],
+            "allowed": member["allowed"],
+        }
         members.setdefault(member["call"], []).append(shown)
     return [
         {

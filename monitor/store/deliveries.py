@@ -5,15 +5,34 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select, update
+from typing_extensions import TypedDict
 
 from monitor.messages import DeliveryState, Due, Message
+from monitor.records import described
 from monitor.store import tables
 from monitor.store.audit import written
+from monitor.store.calls import moment
 from monitor.store.database import Database
 from monitor.store.uptime import Uptime
 
 _d = tables.deliveries.c
 _PENDING = DeliveryState.PENDING
+
+
+@described
+class DeliveryRecord(TypedDict):
+    """One alert message on its way to one destination."""
+
+    number: int
+    destination: str
+    key: str | None
+    """The message's `idempotency_key`; null once the message is deleted."""
+    call: str
+    state: DeliveryState
+    attempts: int
+    error: str | None
+    """Why the last attempt failed."""
+    changed_at: str
 
 
 class Deliveries:
@@ -110,7 +129,7 @@ class Deliveries:
 
     async def latest(
         self, limit: int, state: str | None = None, destination: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[DeliveryRecord]:
         """Deliveries of all instances, newest first."""
         wanted: list[ColumnElement[bool]] = []
         if state is not None:
@@ -126,9 +145,18 @@ class Deliveries:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        shown = ("number", "destination", "key", "call", "state", "attempts", "error")
         return [
-            {name: row[name] for name in shown} | {"changed_at": row["changed_at"]} for row in rows
+            {
+                "number": row["number"],
+                "destination": row["destination"],
+                "key": row["key"],
+                "call": row["call"],
+                "state": row["state"],
+                "attempts": row["attempts"],
+                "error": row["error"],
+                "changed_at": moment(row["changed_at"]),
+            }
+            for row in rows
         ]
 
     async def retry(self, number: int, by: str) -> bool:

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Table, delete, exists, select
+from typing_extensions import TypedDict
 
 from monitor import log
 from monitor.messages import DeliveryState, StoreError
+from monitor.records import described
 from monitor.store import tables
 from monitor.store.alerts import plain
 from monitor.store.audit import written
@@ -35,6 +37,20 @@ class Terms:
     calls: float
     deliveries: float
     audit: float
+
+
+@described
+class HoldRecord(TypedDict):
+    """What is not deleted, and why."""
+
+    kind: Literal["call", "alert"]
+    subject: str
+    """Its id."""
+    call: str
+    reason: str
+    by: str
+    """Name of the token."""
+    at: str
 
 
 class Holds:
@@ -68,12 +84,22 @@ class Holds:
                 await written(connection, now, by, "hold.remove", subject, {"kind": kind})
         return found
 
-    async def all(self) -> list[dict[str, Any]]:
+    async def all(self) -> list[HoldRecord]:
         """Every hold, newest first."""
         query = select(tables.holds).order_by(tables.holds.c.at.desc())
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [{**row, "at": moment(row["at"])} for row in rows]
+        return [
+            {
+                "kind": row["kind"],
+                "subject": row["subject"],
+                "call": row["call"],
+                "reason": row["reason"],
+                "by": row["by"],
+                "at": moment(row["at"]),
+            }
+            for row in rows
+        ]
 
     async def held(self, call: str) -> bool:
         """Whether nothing of a call may be deleted."""

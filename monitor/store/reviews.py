@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import func, select
+from sqlalchemy import RowMapping, func, select
+from typing_extensions import TypedDict
 
+from monitor.records import described
 from monitor.store import tables
 from monitor.store.alerts import plain
 from monitor.store.audit import written
@@ -26,6 +28,21 @@ class ReviewOutcome(StrEnum):
     BENIGN_PROCESSING = "benign_processing"
     """A genuine speaker through noise suppression, a bad codec or the like."""
     UNSURE = "unsure"
+
+
+@described
+class ReviewRecord(TypedDict):
+    """What an analyst found an alert to be."""
+
+    number: int
+    alert: str
+    """Its id."""
+    call: str
+    outcome: ReviewOutcome
+    reason: str
+    by: str
+    """Name of the analyst's token."""
+    at: str
 
 
 LABELS = {
@@ -52,7 +69,7 @@ class Reviews:
 
     async def add(
         self, alert: str, outcome: ReviewOutcome, reason: str, by: str
-    ) -> dict[str, Any] | None:
+    ) -> ReviewRecord | None:
         """Keep a review and return its record; None if there is no such alert."""
         now = self._wall()
         async with self._database.write() as connection:
@@ -71,11 +88,19 @@ class Reviews:
             insert = tables.reviews.insert().values(row).returning(tables.reviews.c.number)
             number = (await connection.execute(insert)).scalar_one()
             await written(connection, now, by, "review.add", alert, {"outcome": str(outcome)})
-        return {"number": number, **row, "at": moment(now)}
+        return {
+            "number": number,
+            "alert": alert,
+            "call": call,
+            "outcome": outcome,
+            "reason": plain(reason),
+            "by": by,
+            "at": moment(now),
+        }
 
     async def latest(
         self, limit: int, alert: str | None = None, outcome: ReviewOutcome | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[ReviewRecord]:
         """Reviews, newest first."""
         query = select(tables.reviews).order_by(tables.reviews.c.number.desc()).limit(limit)
         if alert is not None:
@@ -84,7 +109,7 @@ class Reviews:
             query = query.where(tables.reviews.c.outcome == str(outcome))
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [{**row, "at": moment(row["at"])} for row in rows]
+        return [_record(row) for row in rows]
 
     async def labelled(self, label: str, path: str) -> str:
         """CSV with one row for each participant whose reviews agree: genuine, fake or all.
@@ -118,6 +143,18 @@ class Reviews:
             and found["label"] in ASKED[label]
         )
         return out.getvalue()
+
+
+def _record(row: RowMapping) -> ReviewRecord:
+    return {
+        "number": row["number"],
+        "alert": row["alert"],
+        "call": row["call"],
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "by": row["by"],
+        "at": moment(row["at"]),
+    }
 
 
 def _labelled(

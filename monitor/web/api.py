@@ -1,7 +1,7 @@
 """REST: calls, sources, alerts, and the live event stream."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -12,11 +12,14 @@ from monitor import wire
 from monitor.calls.call import CallRecord
 from monitor.calls.registry import Registry
 from monitor.protocols import Source
+from monitor.records import AlertRecord, CallSummary
+from monitor.store.calls import PointRecord
 from monitor.store.store import Store
 from monitor.types import Allowance
 from monitor.web import pauses
 from monitor.web.auth import Gatekeeper
 from monitor.web.begin import begun
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.events import KINDS, EventStream
 from monitor.web.problems import Problem
 
@@ -28,7 +31,7 @@ _PULLED = ("rtsp", "whep", "rtp")
 class SourceRequest(BaseModel):
     """A stream to pull."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     sdp: str = Field("", max_length=16 * 1024)
     """In place of `uri`: a description (RFC 8866) of RTP that is sent here."""
@@ -71,17 +74,17 @@ def router(
     `open_source` makes a pull from a request; `allowance` knows why a call's participant may
     speak with a synthetic voice.
     """
-    routes = APIRouter(prefix="/api/v1")
+    routes = APIRouter(prefix="/api/v1", route_class=DescribedRoute)
     read = Depends(gatekeeper.require("read"))
     control = Depends(gatekeeper.require("control"))
 
-    def record(call: CallRecord) -> dict[str, Any]:
+    def record(call: CallRecord) -> CallSummary:
         return _record(call, allowance)
 
     @routes.get("/calls", tags=["calls"], dependencies=[read])
     async def list_calls(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100, active: bool | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[CallSummary]:
         """Calls in progress, then ended ones, newest first; kept ones of earlier runs last."""
         known = list(registry)
         wanted = (c for c in known if active is None or (c.ended is None) == active)
@@ -90,31 +93,52 @@ def router(
             found += await store.calls.latest(limit - len(found), [call.id for call in known])
         return found
 
-    @routes.get("/calls/{call_id}", tags=["calls"], dependencies=[read])
-    async def get_call(call_id: str) -> dict[str, Any]:
+    @routes.get(
+        "/calls/{call_id}", tags=["calls"], dependencies=[read], responses=refusals(404, 503)
+    )
+    async def get_call(call_id: str) -> CallSummary:
         """One call, in progress or kept."""
         call = registry.find(call_id)
-        kept = await store.calls.find(call_id) if call is None else None
-        if call is None and kept is None:
+        if call is not None:
+            return record(call)
+        kept = await store.calls.find(call_id)
+        if kept is None:
             raise _no_such_call()
-        return record(call) if call is not None else kept or {}
+        return kept
 
-    @routes.get("/calls/{call_id}/timeline", tags=["calls"], dependencies=[read])
-    async def get_timeline(call_id: str, participant: str | None = None) -> list[dict[str, Any]]:
+    @routes.get(
+        "/calls/{call_id}/timeline",
+        tags=["calls"],
+        dependencies=[read],
+        responses=refusals(404, 503),
+    )
+    async def get_timeline(call_id: str, participant: str | None = None) -> list[PointRecord]:
         """A call's windows as far as they are kept; a call in progress is seconds behind."""
         if registry.find(call_id) is None and await store.calls.find(call_id) is None:
             raise _no_such_call()
         return await store.calls.timeline(call_id, participant)
 
-    @routes.delete("/calls/{call_id}", tags=["calls"], status_code=204, dependencies=[control])
+    @routes.delete(
+        "/calls/{call_id}",
+        tags=["calls"],
+        status_code=204,
+        dependencies=[control],
+        responses=refusals(404),
+    )
     async def stop_call(call_id: str) -> Response:
         """Stop monitoring a call; its last verdict is made first."""
         _find(registry, call_id)
         await registry.stop(call_id)
         return Response(status_code=204)
 
-    @routes.post("/sources", tags=["sources"], status_code=201, dependencies=[control])
-    async def add_source(body: SourceRequest, response: Response) -> dict[str, Any]:
+    @routes.post(
+        "/sources",
+        tags=["sources"],
+        status_code=201,
+        dependencies=[control],
+        responses=refusals(502, 503),
+    )
+    async def add_source(body: SourceRequest, response: Response) -> CallSummary:
         """Pull a stream; answers when media flows, or with what is wrong."""
         field = "sdp" if body.sdp else "uri"
         try:
@@ -127,11 +151,17 @@ def router(
         return record(call.record())
 
     @routes.get("/sources", tags=["sources"], dependencies=[read])
-    async def list_sources() -> list[dict[str, Any]]:
+    async def list_sources() -> list[CallSummary]:
         """Streams that are being pulled."""
         return [record(c) for c in registry if c.ended is None and c.ingest in _PULLED]
 
-    @routes.delete("/sources/{call_id}", tags=["sources"], status_code=204, dependencies=[control])
+    @routes.delete(
+        "/sources/{call_id}",
+        tags=["sources"],
+        status_code=204,
+        dependencies=[control],
+        responses=refusals(404),
+    )
     async def remove_source(call_id: str) -> Response:
         """Stop pulling a stream."""
         _find(registry, call_id)
@@ -141,15 +171,20 @@ def router(
     @routes.get("/alerts", tags=["alerts"], dependencies=[read])
     async def list_alerts(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100, call: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[AlertRecord]:
         """Alert messages, newest first; those that the store has taken."""
         return await store.alerts.latest(limit, call)
 
-    @routes.get("/events", tags=["events"], dependencies=[read])
-    async def stream(
+    @routes.get(
+        "/events",
+        tags=["events"],
+        dependencies=[read],
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
+    async def stream_events(
         call: str | None = None, events_wanted: Annotated[str, Query(alias="events")] = ""
     ) -> StreamingResponse:
-        """Live events: `call`, `window`, `face`, `verdict`, `paused`, `resumed`, `alert`.
+        """Live events as server-sent events (WHATWG HTML, section 9.2).
 
         `events` names those that are wanted, with commas; all if left out. A slow reader is told
         how many it `missed`.
@@ -178,7 +213,7 @@ def _no_such_call() -> Problem:
     return Problem(404, "No such call", "the call was never here or is long over")
 
 
-def _record(call: CallRecord, allowance: Callable[[str, str], Allowance | None]) -> dict[str, Any]:
+def _record(call: CallRecord, allowance: Callable[[str, str], Allowance | None]) -> CallSummary:
     started = call.started_at
     return {
         "id": call.id,

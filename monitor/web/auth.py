@@ -2,12 +2,20 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from monitor.web.problems import Problem
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="An API token. Each operation names the scope that the token must have.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,15 @@ class Gatekeeper:
     def __init__(self, grants: Sequence[Grant]) -> None:
         self._grants = tuple(grants)
 
-    def require(self, scope: str) -> Callable[[Request], Grant]:
+    def require(self, scope: str) -> Callable[..., Awaitable[Grant]]:
         """Return a dependency that lets requests with this scope pass."""
 
-        def check(request: Request) -> Grant:
-            kind, _, token = request.headers.get("authorization", "").partition(" ")
-            return self.allow(token if kind.lower() == "bearer" else "", scope)
+        async def check(
+            given: Annotated[
+                HTTPAuthorizationCredentials | None, Security(_BEARER, scopes=[scope])
+            ],
+        ) -> Grant:
+            return self.allow(given.credentials if given is not None else "", scope)
 
         return check
 

@@ -2,22 +2,40 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from typing_extensions import TypedDict
 
 from monitor import wire
 from monitor.decision.advice import Exemption
 from monitor.messages import DeliveryState
-from monitor.store.calls import moment
+from monitor.records import described
+from monitor.store.deliveries import DeliveryRecord
 from monitor.store.store import Store
 from monitor.web.auth import Gatekeeper, Grant
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
+
+
+@described
+class ExemptionRecord(TypedDict):
+    """Synthetic speech that the settings allow; an empty pattern matches everything."""
+
+    name: str
+    reason: str
+    until: str
+    label: str
+    """Pattern of the call's label, with `*` and `?`; likewise the next two."""
+    ingest: str
+    participant: str
+    active: bool
+    """Whether it still holds."""
 
 
 def router(gatekeeper: Gatekeeper, store: Store, exemptions: Sequence[Exemption]) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/v1", tags=["deliveries"])
+    routes = APIRouter(prefix="/api/v1", tags=["deliveries"], route_class=DescribedRoute)
     read = Depends(gatekeeper.require("read"))
     control = Annotated[Grant, Depends(gatekeeper.require("control"))]
 
@@ -26,12 +44,11 @@ def router(gatekeeper: Gatekeeper, store: Store, exemptions: Sequence[Exemption]
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         state: DeliveryState | None = None,
         destination: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[DeliveryRecord]:
         """Deliveries of alert messages, newest first."""
-        rows = await store.deliveries.latest(limit, state, destination)
-        return [{**row, "changed_at": moment(row["changed_at"])} for row in rows]
+        return await store.deliveries.latest(limit, state, destination)
 
-    @routes.post("/deliveries/{number}/retry", status_code=202)
+    @routes.post("/deliveries/{number}/retry", status_code=202, responses=refusals(404, 503))
     async def retry(number: int, grant: control) -> Response:
         """Send a dead letter again; the receiver sees the same key."""
         if not await store.deliveries.retry(number, grant.name):
@@ -39,7 +56,7 @@ def router(gatekeeper: Gatekeeper, store: Store, exemptions: Sequence[Exemption]
         return Response(status_code=202)
 
     @routes.get("/allowances", dependencies=[read])
-    async def list_allowances() -> list[dict[str, Any]]:
+    async def list_allowances() -> list[ExemptionRecord]:
         """Whose synthetic speech is allowed, until when, and whether that still holds."""
         now = datetime.now(UTC)
         return [

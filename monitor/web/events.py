@@ -4,19 +4,89 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from monitor import wire
 from monitor.channel import Channel
 from monitor.delivery.logged import NullSink
+from monitor.records import AlertRecord, VerdictRecord, WindowRecord, described
 from monitor.types import Alert, Outcome, Verdict
 
 CAPACITY = 500
 """Events a slow reader may fall behind before it misses the oldest."""
-KINDS = frozenset({"call", "window", "face", "verdict", "paused", "resumed", "alert"})
-"""Events that a reader may ask for."""
 _KEEP_ALIVE = 15.0
 """Seconds after which a comment keeps proxies from closing a quiet stream."""
+
+
+class _Of(TypedDict):
+    call: str
+
+
+@described
+class CallEvent(_Of):
+    """A call began, or is over."""
+
+    state: Literal["started", "ended"]
+    ingest: NotRequired[str]
+    """Only at the start, as is `participant`."""
+    participant: NotRequired[str]
+    reason: NotRequired[str]
+    """Why it is over, in one word."""
+
+
+@described
+class FaceEvent(_Of):
+    """A face was found or lost."""
+
+    participant: str
+    time: float
+    found: bool
+
+
+@described
+class PauseEvent(_Of):
+    """A participant is not monitored from now on, or is again."""
+
+    participant: str
+    time: float
+    reason: str | None
+    """Null when monitoring goes on."""
+
+
+@described
+class WindowEvent(WindowRecord, _Of):
+    """A detector judged a window, or did not."""
+
+
+@described
+class VerdictEvent(VerdictRecord, _Of):
+    """A participant's standing after a window."""
+
+
+@described
+class MissedEvent(TypedDict):
+    """The reader was too slow."""
+
+    missed: int
+    """Events that it did not get, since it began to read."""
+
+
+EVENTS = {
+    "call": CallEvent,
+    "window": WindowEvent,
+    "face": FaceEvent,
+    "verdict": VerdictEvent,
+    "paused": PauseEvent,
+    "resumed": PauseEvent,
+    "alert": AlertRecord,
+    "missed": MissedEvent,
+}
+"""What the data of each event is."""
+_Data = CallEvent | FaceEvent | PauseEvent | WindowRecord | VerdictRecord | AlertRecord
+KINDS = frozenset(EVENTS) - {"missed"}
+"""Events that a reader may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +110,13 @@ class EventStream(NullSink):
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
         """Tell readers that a call began."""
-        state = {"state": "started", "ingest": ingest, "participant": participant}
-        self._publish("call", call, lambda: state)
+        begun: CallEvent = {
+            "call": call,
+            "state": "started",
+            "ingest": ingest,
+            "participant": participant,
+        }
+        self._publish("call", call, lambda: begun)
 
     def window(self, call: str, outcome: Outcome) -> None:
         """Tell readers of an outcome."""
@@ -49,8 +124,9 @@ class EventStream(NullSink):
 
     def face(self, call: str, participant: str, time: float, found: bool) -> None:
         """Tell readers of a face track's begin or end."""
-        state = {"participant": participant, "time": round(time, 3), "found": found}
-        self._publish("face", call, lambda: state)
+        at = round(time, 3)
+        event: FaceEvent = {"call": call, "participant": participant, "time": at, "found": found}
+        self._publish("face", call, lambda: event)
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Tell readers of a verdict."""
@@ -58,8 +134,9 @@ class EventStream(NullSink):
 
     def paused(self, call: str, participant: str, time: float, reason: str | None) -> None:
         """Tell readers that a participant is not monitored, or is again."""
-        state = {"participant": participant, "time": round(time, 3), "reason": reason}
-        self._publish("paused" if reason else "resumed", call, lambda: state)
+        at = round(time, 3)
+        event: PauseEvent = {"call": call, "participant": participant, "time": at, "reason": reason}
+        self._publish("paused" if reason else "resumed", call, lambda: event)
 
     def alert(self, alert: Alert) -> None:
         """Tell readers of an alert."""
@@ -67,7 +144,8 @@ class EventStream(NullSink):
 
     def call_ended(self, call: str, reason: str) -> None:
         """Tell readers that a call is over."""
-        self._publish("call", call, lambda: {"state": "ended", "reason": reason})
+        over: CallEvent = {"call": call, "state": "ended", "reason": reason}
+        self._publish("call", call, lambda: over)
 
     async def subscribe(
         self, call: str | None, kinds: frozenset[str] = frozenset()
@@ -107,7 +185,7 @@ class EventStream(NullSink):
         for channel in self._readers:
             channel.close()
 
-    def _publish(self, event: str, call: str, record: Callable[[], dict[str, Any]]) -> None:
+    def _publish(self, event: str, call: str, record: Callable[[], _Data]) -> None:
         channels = [c for c, wish in self._readers.items() if wish.grants(event, call)]
         if not channels:
             return

@@ -1,14 +1,36 @@
 """Whether the process lives, whether it can take work, and its metrics."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client.exposition import choose_encoder
+from typing_extensions import TypedDict
 
 from monitor.calls.registry import Registry
 from monitor.metrics import Metrics
+from monitor.records import described
 from monitor.web.auth import Gatekeeper
+from monitor.web.description import DescribedRoute
+
+
+@described
+class LifeRecord(TypedDict):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+@described
+class ReadinessRecord(TypedDict):
+    """Whether calls are taken."""
+
+    status: Literal["ready", "degraded", "full"]
+    free_slots: int
+    store: str
+    """`ok`, or why it takes nothing."""
+    models: dict[str, str]
+    """Version by detector."""
 
 
 def router(
@@ -23,15 +45,15 @@ def router(
     `models` maps detectors to model versions; `degraded` says in a word why the store takes
     nothing, if it does not.
     """
-    routes = APIRouter(tags=["operations"])
+    routes = APIRouter(tags=["operations"], route_class=DescribedRoute)
 
     @routes.get("/healthz")
-    async def healthz() -> dict[str, str]:
+    async def healthz() -> LifeRecord:
         """The event loop answers."""
         return {"status": "ok"}
 
-    @routes.get("/readyz")
-    async def readyz(response: Response) -> dict[str, Any]:
+    @routes.get("/readyz", responses={503: {"model": ReadinessRecord, "description": "Full"}})
+    async def readyz(response: Response) -> ReadinessRecord:
         """Models are loaded and a call slot is free; 503 while every slot is in use.
 
         A store that takes nothing is reported and no reason to refuse calls: they are judged.
@@ -39,15 +61,18 @@ def router(
         free = registry.free
         response.status_code = 200 if free > 0 else 503
         reason = degraded()
-        ready = "ready" if reason is None else "degraded"
         return {
-            "status": ready if free > 0 else "full",
+            "status": "full" if free <= 0 else "ready" if reason is None else "degraded",
             "free_slots": free,
             "store": "ok" if reason is None else f"degraded: {reason}",
             "models": models,
         }
 
-    @routes.get("/metrics", dependencies=[Depends(gatekeeper.require("metrics"))])
+    @routes.get(
+        "/metrics",
+        dependencies=[Depends(gatekeeper.require("metrics"))],
+        responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}},
+    )
     async def expose(request: Request) -> Response:
         """Prometheus or OpenMetrics text, as asked for; exemplars need OpenMetrics."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))

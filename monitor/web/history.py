@@ -1,14 +1,15 @@
 """What happened in calls lately, so that a page opened late shows the past minutes, too."""
 
 from collections import deque
-from typing import Any
 
 from fastapi import APIRouter, Depends
 
 from monitor import wire
 from monitor.delivery.logged import NullSink
+from monitor.records import VerdictRecord, WindowRecord
 from monitor.types import Outcome, Verdict
 from monitor.web.auth import Gatekeeper
+from monitor.web.description import DescribedRoute
 
 EVENTS = 1500
 """Outcomes and verdicts kept of a call: some twelve minutes of a voice alone."""
@@ -43,7 +44,7 @@ class History(NullSink):
         while len(self._ended) > ENDED:
             self._calls.pop(self._ended.popleft(), None)
 
-    def of(self, call: str) -> list[dict[str, Any]]:
+    def of(self, call: str) -> list[WindowRecord | VerdictRecord]:
         """Return the records of a call as the event stream had them, oldest first."""
         return [
             wire.verdict(value) if isinstance(value, Verdict) else wire.window(value)
@@ -53,10 +54,10 @@ class History(NullSink):
 
 def router(gatekeeper: Gatekeeper, history: History) -> APIRouter:
     """Return the route."""
-    routes = APIRouter(prefix="/api/v1", tags=["calls"])
+    routes = APIRouter(prefix="/api/v1", tags=["calls"], route_class=DescribedRoute)
 
     @routes.get("/calls/{call_id}/history", dependencies=[Depends(gatekeeper.require("read"))])
-    async def show(call_id: str) -> list[dict[str, Any]]:
+    async def get_history(call_id: str) -> list[WindowRecord | VerdictRecord]:
         """Recent `window` and `verdict` events; none of a call that is long over or unknown."""
         return history.of(call_id)
 

@@ -1,22 +1,31 @@
 """REST: participants who are not monitored for a while."""
 
-from typing import Any
-
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.registry import Registry
+from monitor.records import PauseRecord, described
 from monitor.web.auth import Gatekeeper
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
 
 
 class PauseRequest(BaseModel):
     """Why monitoring is to stop."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     reason: PauseReason
+
+
+@described
+class StandingRecord(TypedDict):
+    """Whether a participant is paused."""
+
+    participant: str
+    paused: PauseRecord | None
 
 
 def router(registry: Registry, gatekeeper: Gatekeeper) -> APIRouter:
@@ -25,10 +34,12 @@ def router(registry: Registry, gatekeeper: Gatekeeper) -> APIRouter:
         prefix="/api/v1/calls/{call_id}/participants/{participant}",
         tags=["calls"],
         dependencies=[Depends(gatekeeper.require("control"))],
+        route_class=DescribedRoute,
+        responses=refusals(404, 409),
     )
 
     @routes.post("/pause")
-    async def pause(call_id: str, participant: str, body: PauseRequest) -> dict[str, Any]:
+    async def pause(call_id: str, participant: str, body: PauseRequest) -> StandingRecord:
         """Stop monitoring: no window is scored and no evidence kept until `resume`."""
         _known(registry, call_id, participant)
         try:
@@ -38,7 +49,7 @@ def router(registry: Registry, gatekeeper: Gatekeeper) -> APIRouter:
         return {"participant": participant, "paused": record(found)}
 
     @routes.post("/resume")
-    async def resume(call_id: str, participant: str) -> dict[str, Any]:
+    async def resume(call_id: str, participant: str) -> StandingRecord:
         """Go on monitoring; the gap is accounted for as lost, `paused`."""
         _known(registry, call_id, participant)
         try:
@@ -50,7 +61,7 @@ def router(registry: Registry, gatekeeper: Gatekeeper) -> APIRouter:
     return routes
 
 
-def record(pause: Pause) -> dict[str, Any]:
+def record(pause: Pause) -> PauseRecord:
     """A pause, ready for JSON."""
     return {"reason": str(pause.reason), "since": round(pause.since, 3)}
 

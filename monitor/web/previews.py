@@ -6,12 +6,14 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from typing_extensions import TypedDict
 
 from monitor.calls.registry import Registry
 from monitor.delivery.logged import NullSink
+from monitor.records import described
 from monitor.types import (
     PREVIEW_BANDS,
     PREVIEW_FLOOR_DB,
@@ -22,6 +24,7 @@ from monitor.types import (
     Preview,
 )
 from monitor.web.auth import Gatekeeper
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
 
 INTEREST = 10.0
@@ -32,6 +35,62 @@ JUDGED = 2.0
 """Seconds after a judged picture of a face in which unjudged ones do not take its place."""
 LINGER = 15.0
 """Seconds for which an ended call's pictures can still be fetched."""
+
+
+@described
+class PieceRecord(TypedDict):
+    """Sound between two call seconds."""
+
+    start: float
+    end: float
+    data: str
+    """Columns in base64."""
+
+
+@described
+class SpectrogramRecord(TypedDict):
+    """What a participant's sound looks like."""
+
+    enabled: bool
+    """Whether such pictures are made at all (`server.previews`)."""
+    bands: int
+    hertz_per_band: float
+    columns_per_second: float
+    floor_db: float
+    pieces: list[PieceRecord]
+
+
+@described
+class HeatmapRecord(TypedDict):
+    """What in a face spoke for a forgery: bytes row by row, in base64."""
+
+    rows: int
+    columns: int
+    data: str
+
+
+@described
+class FaceRecord(TypedDict):
+    """A face in the picture."""
+
+    time: float
+    width: int
+    height: int
+    rgb: str
+    """Pixels row by row, in base64."""
+    heatmap: HeatmapRecord | None
+    """Null where the picture was followed and not judged."""
+    cues: dict[str, float]
+    """What was measured."""
+
+
+@described
+class PortraitRecord(TypedDict):
+    """The latest face."""
+
+    enabled: bool
+    """Whether such pictures are made at all (`server.previews`)."""
+    face: FaceRecord | None
 
 
 @dataclass(slots=True)
@@ -114,6 +173,8 @@ def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None
         prefix="/api/v1/calls/{call_id}/previews/{participant}",
         tags=["calls"],
         dependencies=[Depends(gatekeeper.require("read"))],
+        route_class=DescribedRoute,
+        responses=refusals(404),
     )
 
     def look(
@@ -134,7 +195,7 @@ def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None
         call_id: str,
         participant: str,
         since: Annotated[float, Query(ge=0)] = 0.0,
-    ) -> dict[str, Any]:
+    ) -> SpectrogramRecord:
         """The last minute of sound, as far as it lies after call second `since`.
 
         Columns are `bands` bytes each, lowest band first: 0 is `floor_db`, 255 full scale.
@@ -150,7 +211,7 @@ def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None
         }
 
     @routes.get("/face")
-    async def face(response: Response, call_id: str, participant: str) -> dict[str, Any]:
+    async def face(response: Response, call_id: str, participant: str) -> PortraitRecord:
         """The latest face that was judged: RGB, row by row, and the heat map over it."""
         _, found = look(response, call_id, participant)
         shown = None if found is None else _face(found)
@@ -159,15 +220,15 @@ def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None
     return routes
 
 
-def _sound(piece: AudioPreview) -> dict[str, Any]:
+def _sound(piece: AudioPreview) -> PieceRecord:
     data = b64encode(piece.bands.tobytes()).decode()
     return {"start": round(piece.start, 3), "end": round(piece.end, 3), "data": data}
 
 
-def _face(found: FacePreview) -> dict[str, Any]:
+def _face(found: FacePreview) -> FaceRecord:
     _, height, width = found.crop.shape
     rgb = found.crop.transpose(1, 2, 0).tobytes()
-    heatmap = None
+    heatmap: HeatmapRecord | None = None
     if found.heatmap is not None:
         rows, columns = found.heatmap.shape
         data = b64encode(found.heatmap.tobytes()).decode()

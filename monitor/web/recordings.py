@@ -9,18 +9,31 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from typing_extensions import TypedDict
 
 from monitor.calls.paced import PacedSource
 from monitor.calls.registry import Registry
 from monitor.protocols import Source
+from monitor.records import described
 from monitor.web.auth import Gatekeeper
 from monitor.web.begin import begun
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
 
 NAME = "recording"
 """What an uploaded file is called: the name that its owner gave it stays unknown."""
 _CHUNK = 1 << 20
 Words = Annotated[str, Query(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+@described
+class ReplayRecord(TypedDict):
+    """The call that an upload has become."""
+
+    id: str
+    participant: str
+    label: str
+    pace: Literal["live", "fast"]
 
 
 class Uploads:
@@ -82,10 +95,14 @@ def router(
     open_source: Callable[[Path, str], Source],
 ) -> APIRouter:
     """Return the route; `open_source(file, participant)` makes the replay."""
-    routes = APIRouter(prefix="/api/v1", tags=["sources"])
+    routes = APIRouter(prefix="/api/v1", tags=["sources"], route_class=DescribedRoute)
 
     @routes.post(
-        "/recordings", status_code=201, dependencies=[Depends(gatekeeper.require("control"))]
+        "/recordings",
+        status_code=201,
+        dependencies=[Depends(gatekeeper.require("control"))],
+        responses=refusals(413, 503),
+        openapi_extra={"requestBody": {"required": True, "content": {"*/*": {}}}},
     )
     async def replay(
         request: Request,
@@ -93,7 +110,7 @@ def router(
         participant: Annotated[Words, Query(min_length=1)] = "remote",
         label: Words = "",
         pace: Literal["live", "fast"] = "fast",
-    ) -> dict[str, str]:
+    ) -> ReplayRecord:
         """Replay the file in the body: `live` as it was spoken, `fast` as it can be judged.
 
         Answers when media flows, or with what is wrong. The file is deleted when the call ends.

@@ -14,10 +14,12 @@ from monitor.calls.registry import Registry
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
 from monitor.web.auth import Gatekeeper
+from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
 
 _MAX_BODY = 256 * 1024
 """Bytes; a browser's offer with every codec has about 10 KiB."""
+_SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 Name = Annotated[str, Query(max_length=80, pattern=r"^[\w .@+-]*$")]
 
 
@@ -37,17 +39,23 @@ def router(
     open_source: Callable[[Offer, str], WebRtcSource],
 ) -> APIRouter:
     """Return the endpoint; `open_source(offer, participant)` makes the receiving end."""
-    routes = APIRouter(tags=["whip"])
+    routes = APIRouter(tags=["whip"], route_class=DescribedRoute)
     sessions: dict[str, Session] = {}
     publish = Depends(gatekeeper.require("publish"))
 
     @routes.options("/whip", status_code=204)
-    async def options() -> Response:
+    async def show_whip() -> Response:
         """Say what may be posted."""
-        return Response(status_code=204, headers={"Accept-Post": "application/sdp"})
+        return Response(status_code=204, headers={"Accept-Post": _SDP})
 
-    @routes.post("/whip", status_code=201, dependencies=[publish])
-    async def post(
+    @routes.post(
+        "/whip",
+        status_code=201,
+        dependencies=[publish],
+        responses={201: {"content": {_SDP: {}}}, **refusals(400, 413, 415, 503)},
+        openapi_extra={"requestBody": {"required": True, "content": {_SDP: {}}}},
+    )
+    async def publish_participant(
         request: Request,
         participant: Name = "remote",
         call: Name = "",
@@ -57,7 +65,7 @@ def router(
 
         With `paused` nothing is monitored before the participant is resumed.
         """
-        _content_type(request, "application/sdp")
+        _content_type(request, _SDP)
         registry.admit("whip")
         offer = read_offer((await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n"))
         source = open_source(offer, participant or "remote")
@@ -79,20 +87,26 @@ def router(
         return Response(
             answer,
             status_code=201,
-            media_type="application/sdp",
+            media_type=_SDP,
             headers={
                 "Location": f"/whip/{started.id}",
                 "ETag": session.etag,
-                "Accept-Patch": "application/trickle-ice-sdpfrag",
+                "Accept-Patch": _FRAGMENT,
                 "X-Call-Id": started.id,
             },
         )
 
-    @routes.patch("/whip/{session_id}", status_code=204, dependencies=[publish])
-    async def patch(session_id: str, request: Request) -> Response:
+    @routes.patch(
+        "/whip/{session_id}",
+        status_code=204,
+        dependencies=[publish],
+        responses=refusals(404, 412, 415, 422, 428),
+        openapi_extra={"requestBody": {"required": True, "content": {_FRAGMENT: {}}}},
+    )
+    async def add_candidates(session_id: str, request: Request) -> Response:
         """Take trickled candidates."""
         session = _find(sessions, session_id)
-        _content_type(request, "application/trickle-ice-sdpfrag")
+        _content_type(request, _FRAGMENT)
         match = request.headers.get("if-match")
         if match is None:
             raise Problem(428, "Precondition required", "If-Match: the session's ETag is needed")
@@ -107,8 +121,8 @@ def router(
         await session.source.add_candidates(read_candidates(await _body(request)))
         return Response(status_code=204)
 
-    @routes.delete("/whip/{session_id}", dependencies=[publish])
-    async def delete(session_id: str) -> Response:
+    @routes.delete("/whip/{session_id}", dependencies=[publish], responses=refusals(404))
+    async def end_session(session_id: str) -> Response:
         """End the session and its call."""
         session = _find(sessions, session_id)
         session.source.hang_up()
@@ -131,7 +145,7 @@ def _content_type(request: Request, wanted: str) -> None:
             415,
             "Unsupported media type",
             f"Content-Type: must be {wanted}",
-            {"Accept-Post": "application/sdp"},
+            {"Accept-Post": _SDP},
             field="content-type",
         )
 

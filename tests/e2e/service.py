@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.contract import Contract
 from tests.e2e.rig.process import Process, wait_until
 
 TOKEN = "end-to-end-token"
@@ -32,6 +33,7 @@ class Service:
         )
         self.url = ""
         self.http = httpx.Client()
+        self._contract: Contract | None = None
 
     def start(self) -> Self:
         before = len(self._heard())
@@ -53,9 +55,17 @@ class Service:
         return [r for r in map(json.loads, lines) if r.get("event") == event]
 
     def get(self, path: str, **parameters: Any) -> Any:
+        """An answer's content, which must be as the service describes it."""
         response = self.http.get(path, params=parameters)
         response.raise_for_status()
-        return response.json()
+        return self.contract.holds(response)
+
+    @property
+    def contract(self) -> Contract:
+        """What the service says about its API."""
+        if self._contract is None:
+            self._contract = Contract(self.http.get("/openapi.json").json())
+        return self._contract
 
     def pull(self, uri: str, **fields: Any) -> httpx.Response:
         return self.http.post("/api/v1/sources", json={"uri": uri, **fields})

@@ -269,7 +269,9 @@ async def test_wanted_tiers_and_allowed_speech(tmp_path: Path) -> None:
         await until(lambda: len(everything.taken) == 2)
         await until(lambda: grave.taken == [("c", 2)])
         await until(lambda: people.taken == [("c", 1)])
-        assert (await post.store.alerts.latest(1))[0]["allowed"]["name"] == "announcements"
+        (told,) = await post.store.alerts.latest(1)
+        assert told["allowed"] is not None
+        assert told["allowed"]["name"] == "announcements"
         assert post.value("monitor_alerts_allowed_total", tier="alert") == 1
         assert len(await post.store.deliveries.latest(10)) == 4
 

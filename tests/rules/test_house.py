@@ -60,24 +60,15 @@ def test_every_model_has_file_card_hash_and_license() -> None:
     assert set(folder.rglob("*.onnx")) == known
 
 
-def test_every_metric_is_documented_and_used() -> None:
-    text = (ROOT / "docs" / "metrics.md").read_text()
+def test_every_metric_is_used() -> None:
     source = "\n".join(p.read_text() for p in SOURCES)
     metrics = Metrics()
     for attribute, family in vars(metrics).items():
         if not hasattr(family, "describe"):
             continue
         (described,) = family.describe()
-        assert f"`{described.name}" in text, f"docs/metrics.md lacks {described.name}"
         uses = len(re.findall(rf"(?:self|metrics|_metrics)\.{attribute}\b", source))
         assert uses >= 2, f"{described.name} is never set"
-
-
-def test_no_metric_documented_that_does_not_exist() -> None:
-    text = (ROOT / "docs" / "metrics.md").read_text()
-    known = {family.name for m in [Metrics()] for family in m.registry.collect()}
-    documented = set(re.findall(r"`(monitor_[a-z0-9_]+)", text))
-    assert {name.removesuffix("_total") for name in documented} <= known
 
 
 def test_no_label_is_open_ended() -> None:

@@ -9,14 +9,20 @@ class DeliveryFamilies:
     def __init__(self, registry: CollectorRegistry) -> None:
         r = registry
         self.alerts = Counter(
-            "monitor_alerts", "Alert messages", ["tier", "type", "action"], registry=r
+            "monitor_alerts",
+            "Alert messages that were committed: raised, updated, cleared",
+            ["tier", "type", "action"],
+            registry=r,
         )
         self.delivery_attempts = Counter(
-            "monitor_delivery_attempts", "Deliveries tried", ["sink", "outcome"], registry=r
+            "monitor_delivery_attempts",
+            "Deliveries: delivered, failed (tried again), dropped (given up: a dead letter)",
+            ["sink", "outcome"],
+            registry=r,
         )
         self.delivery_backlog = Gauge(
             "monitor_delivery_backlog_seconds",
-            "Age of the oldest undelivered message",
+            "Age of the oldest undelivered message, in running time of the service",
             ["sink"],
             registry=r,
         )
@@ -28,30 +34,36 @@ class DeliveryFamilies:
         )
         self.alerts_allowed = Counter(
             "monitor_alerts_allowed",
-            "Alert messages about allowed synthetic speech",
+            "Those about allowed synthetic speech",
             ["tier"],
             registry=r,
         )
         self.alerts_waiting = Gauge(
             "monitor_alerts_uncommitted",
-            "Alert messages that the store has not taken yet",
+            "Alert messages that the store has not taken yet: nobody has been told of them",
             registry=r,
         )
         self.store_degraded = Gauge(
-            "monitor_store_degraded", "1 while the store takes no writes", registry=r
+            "monitor_store_degraded",
+            "1 from a write that failed to the next that did not",
+            registry=r,
         )
         self.store_failures = Counter(
-            "monitor_store_failures", "Writes that failed, by reason", ["reason"], registry=r
+            "monitor_store_failures",
+            "Failed writes: locked, full, unreachable, other",
+            ["reason"],
+            registry=r,
         )
         self.store_dropped = Counter(
             "monitor_store_dropped",
-            "What was not kept because the store was away for too long",
+            "What was not kept because the store was away for too long or refused it: alert, "
+            "call, window",
             ["kind"],
             registry=r,
         )
         self.evidence_bundles = Counter(
             "monitor_evidence_bundles",
-            "Bundles by what became of them",
+            "Evidence bundles: written, failed (tried again), dropped (given up)",
             ["outcome"],
             registry=r,
         )
@@ -62,5 +74,8 @@ class DeliveryFamilies:
             "monitor_evidence_ring_bytes", "Encoded media held in memory for evidence", registry=r
         )
         self.pauses = Counter(
-            "monitor_pauses", "Pauses of participants, by reason", ["reason"], registry=r
+            "monitor_pauses",
+            "Pauses of participants: consent, payment, privacy, operator",
+            ["reason"],
+            registry=r,
         )
