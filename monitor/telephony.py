@@ -1,11 +1,16 @@
 """Settings → the endpoints for telephone platforms."""
 
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from monitor.calls.registry import Registry
 from monitor.ingest.dialect import AGENT, REMOTE
+from monitor.ingest.siprec import SiprecOptions
 from monitor.settings import Settings, SettingsError
+from monitor.sip.digest import Digest
+from monitor.sip.recorder import Recorder
+from monitor.sip.server import SipOptions, SipServer, server_context
 from monitor.web import telephony
 from monitor.web.audiosocket import AudioSocketServer
 from monitor.web.auth import Gatekeeper
@@ -14,7 +19,7 @@ from monitor.web.stream import StreamOptions, Streams
 
 
 class Telephony:
-    """The WebSockets and, if configured, the AudioSocket port."""
+    """The WebSockets and, if configured, the AudioSocket and SIPREC ports."""
 
     def __init__(self, settings: Settings, registry: Registry, gatekeeper: Gatekeeper) -> None:
         """Raise SettingsError for what cannot be used."""
@@ -41,18 +46,47 @@ class Telephony:
                 self._listener = AudioSocketServer(streams, socket.host, socket.port, socket.peers)
             except ValueError as error:
                 raise SettingsError(f"telephony.audiosocket.peers: {error}") from error
+        self._sip = _sip(settings, registry) if chosen.siprec.enabled else None
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Hold the AudioSocket port open; raises SettingsError if it cannot be had."""
-        if self._listener is None:
+        """Hold the configured ports open; raises SettingsError if one cannot be had."""
+        ports = {"audiosocket": self._listener, "siprec": self._sip}
+        async with AsyncExitStack() as stack:
+            for name, port in ports.items():
+                if port is None:
+                    continue
+                stack.push_async_callback(port.close)
+                try:
+                    await port.start()
+                except OSError as error:
+                    raise SettingsError(f"telephony.{name}: {error.strerror}") from error
             yield
-            return
+
+
+def _sip(settings: Settings, registry: Registry) -> SipServer:
+    """Make the session recording server; raises SettingsError for what cannot be used."""
+    chosen = settings.telephony.siprec
+    context = None
+    if chosen.tls_port and chosen.tls_certificate is not None:
         try:
-            await self._listener.start()
-        except OSError as error:
-            raise SettingsError(f"telephony.audiosocket: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            await self._listener.close()
+            context = server_context(chosen.tls_certificate, chosen.tls_key, chosen.tls_client_ca)
+        except (OSError, ssl.SSLError) as error:
+            words = error.strerror or "not a certificate and its key"
+            raise SettingsError(f"telephony.siprec.tls_certificate: {words}") from error
+    digest = None
+    if chosen.password is not None:
+        digest = Digest(chosen.username, chosen.password.get_secret_value())
+    host = str(chosen.host)
+    options = SiprecOptions(
+        host=host,
+        ports=chosen.rtp_ports,
+        peers=chosen.peers,
+        agents=chosen.agents,
+        both=settings.telephony.score == "both",
+        jitter_wait=settings.webrtc.jitter_wait,
+        idle_timeout=settings.telephony.idle_timeout,
+    )
+    recorder = Recorder(registry, options, str(chosen.address or host), digest)
+    where = SipOptions(host, chosen.port, chosen.tls_port, chosen.peers, context)
+    return SipServer(recorder, where)

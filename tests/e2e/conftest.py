@@ -32,6 +32,7 @@ LONGEST = (
     "test_people.py",
     "test_whep.py",
     "test_rtp.py",
+    "test_siprec.py",
 )
 """Files that take more than half a minute. They begin first, so that no process is left with one
 of them when the others have finished; a file that is missing here costs only that."""

@@ -17,7 +17,9 @@ LONGEST = 4096
 
 def fuzz(name: str, seconds: str) -> None:
     """Fuzz one target in this process; never returns."""
-    with atheris.instrument_imports(include=["monitor.ingest", "aiortc.sdp"]):
+    with atheris.instrument_imports(
+        include=["monitor.ingest", "monitor.sip", "aiortc.sdp", "aiosipua"]
+    ):
         from tests.fuzz.targets import TARGETS
     target = TARGETS[name]
     corpus = FOLDER / name / "corpus"

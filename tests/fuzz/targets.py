@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from aiosipua import SipRequest, create_dialog_from_request
+
 from monitor.ingest import l16, twilio
 from monitor.ingest.answer import with_bitrates, with_one_layer
 from monitor.ingest.audiohook import AudioHookParser
@@ -17,9 +19,18 @@ from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
 from monitor.ingest.dialect import Parser, TelephonyError
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
+from monitor.ingest.parties import voices
+from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
+from monitor.ingest.recording_offer import SdpError
+from monitor.ingest.recording_offer import answer as take_offer
+from monitor.ingest.recording_offer import read_offer as read_recording
+from monitor.ingest.rtpport import read_packet
 from monitor.ingest.sdp import DescriptionError, read_description
 from monitor.ingest.whep import AnswerError, accepted
 from monitor.ingest.whip import OfferError, read_candidates, read_offer
+from monitor.sip.digest import Digest
+from monitor.sip.message import MalformedError, SipError, read, reply, tag
+from monitor.sip.recording import read_content, read_timer
 
 SESSION = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
 SECTION = (
@@ -159,6 +170,56 @@ def hearing(data: bytes) -> None:
     list(heard.flush(0.0))
 
 
+_DIGEST = Digest("sbc", "a password")
+
+
+def sip(data: bytes) -> None:
+    """A SIP message with all that is looked at, and answers that are whole messages again."""
+    with suppress(MalformedError):
+        request = read(data)
+        if not isinstance(request, SipRequest):
+            return
+        dialog = create_dialog_from_request(request, local_tag="t")
+        for make in (read_content, read_timer, _DIGEST.check):
+            with suppress(SipError):
+                make(request)
+        with suppress(MalformedError):
+            answered = read(bytes(reply(request, 200, "t", body="v=0")))
+            assert answered.call_id == request.call_id
+            assert tag(request, "to") or b"tag=t" in bytes(answered)
+        asked = bytes(dialog.create_request("BYE", via_host="127.0.0.1"))
+        assert asked.count(b"\r\n\r\n") == 1
+
+
+def recording(data: bytes) -> None:
+    """Metadata, and who is heard in two streams."""
+    known = Metadata()
+    for part in data.split(b"\x1e"):
+        with suppress(MetadataError):
+            known = read_metadata(part).over(known)
+    found = voices(read_recording(RECORDING), known, ("sip:*@desk.example",))
+    assert len({voice.participant for voice in found.values()}) == 2
+    for voice in found.values():
+        assert 0 < len(voice.participant) <= 80
+        assert voice.participant.isprintable()
+
+
+def recording_offer(data: bytes) -> None:
+    """What a recording client offers; what is answered is one line for each, and can be read."""
+    with suppress(SdpError):
+        found = read_recording(data.decode(errors="replace"))
+        keys = [b"k" * 30] * len(found)
+        text = take_offer(found, [40_000] * len(found), keys, "127.0.0.1", 1)
+        assert text.count("m=") >= len(found)
+        assert len(read_recording(text)) == len(found)
+
+
+def rtp(data: bytes) -> None:
+    """A datagram."""
+    found = read_packet(data, 0.0)
+    assert found is None or len(found.payload) <= len(data) - 12
+
+
 def lines(*messages: object) -> bytes:
     """A conversation of JSON texts and binary messages."""
     return b"\n".join(
@@ -171,6 +232,28 @@ def packet(number: int, kind: int, payload: bytes) -> bytes:
     return struct.pack(">BHIBBB", 0, number, number * 160, kind, 2, len(payload)) + payload
 
 
+RECORDING = (
+    "v=0\r\no=SRC 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=audio 6000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=label:1\r\na=sendonly\r\n"
+    "m=audio 6002 RTP/SAVP 96\r\na=rtpmap:96 opus/48000/2\r\na=label:2\r\na=inactive\r\n"
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd|2^31\r\n"
+)
+_WHO = (
+    '<recording xmlns="urn:ietf:params:xml:ns:recording:1"><datamode>complete</datamode>'
+    '<session session_id="s"><sipSessionID>x</sipSessionID></session><participant '
+    'participant_id="p"><nameID aor="sip:+1555@a.example"><name>A</name></nameID></participant>'
+    '<stream stream_id="t"><label>1</label></stream>'
+    '<participantstreamassoc participant_id="p"><send>t</send></participantstreamassoc></recording>'
+)
+_INVITE = (
+    "INVITE sip:srs@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bK1;rport\r\n"
+    "From: <sip:src@127.0.0.1>;tag=1\r\nTo: <sip:srs@127.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
+    "Contact: <sip:src@127.0.0.1:5062>;+sip.src\r\nRecord-Route: <sip:p.example;lr>\r\n"
+    "Require: siprec\r\nSession-Expires: 1800;refresher=uac\r\nAuthorization: Digest "
+    'username="sbc", realm="deepfake-monitor", nonce="1.2", uri="sip:x", response="00"\r\n'
+    'Content-Type: multipart/mixed;boundary="b"\r\n\r\n--b\r\nContent-Type: application/sdp\r\n\r\n'
+    f"{RECORDING}--b\r\nContent-Type: application/rs-metadata+xml\r\n\r\n{_WHO}\r\n--b--\r\n"
+)
 _MEDIA = {"track": "inbound", "chunk": "1", "timestamp": "5", "payload": "//8="}
 _HOOK = {"version": "2", "id": SESSION, "serverseq": 0, "position": "PT0S"}
 _OPEN = {
@@ -231,6 +314,10 @@ TARGETS: Mapping[str, Target] = {
         audiosocket,
         (b"\x01\x00\x10" + bytes(16) + b"\x10\x00\x04\x01\x02\x03\x04\x00\x00\x00",),
     ),
+    "sip": Target(sip, (_INVITE.encode(), b"SIP/2.0 200 OK\r\n" + _INVITE.encode()[33:])),
+    "recording": Target(recording, (_WHO.encode(), _WHO.encode() + b"\x1e" + _WHO.encode())),
+    "recording_offer": Target(recording_offer, (RECORDING.encode(),)),
+    "rtp": Target(rtp, (b"\x80\0\0\1" + bytes(8) + b"x" * 20, b"\xb1\x80" + bytes(30) + b"\3")),
     "jitter": Target(jitter, _PACKETS),
     # The second sender's timestamps run backwards from the first packet on.
     "hearing": Target(

@@ -25,13 +25,23 @@ from tests.fakes import MemorySink, stages
         ),
         ({"audiosocket": {"port": 70000}}, "telephony.audiosocket.port"),
         ({"audiosocket": {"port": 9092, "peers": ["here"]}}, "telephony.audiosocket.peers"),
+        ({"siprec": {"port": 5060, "peers": ["here"]}}, "telephony.siprec.peers"),
+        ({"siprec": {"port": 5060, "peers": ["0.0.0.0/0"]}}, "telephony.siprec.*peers"),
+        ({"siprec": {"port": 5060, "host": "0.0.0.0"}}, "telephony.siprec.*address"),
+        ({"siprec": {"username": "sbc"}}, "telephony.siprec.*password"),
+        ({"siprec": {"tls_port": 5061}}, "telephony.siprec.*tls_certificate"),
+        ({"siprec": {"rtp_ports": [9, 5]}}, "telephony.siprec.*rtp_ports"),
+        (
+            {"siprec": {"tls_port": 5061, "tls_certificate": "/nowhere.pem"}},
+            "telephony.siprec.tls_certificate",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(chosen: dict[str, Any], named: str) -> None:
     parts = stages()
     registry = Registry(parts, MemorySink(), Metrics(), Slots(1))
     try:
-        with pytest.raises(SettingsError, match=named.replace(".", r"\.")):
+        with pytest.raises(SettingsError, match=named.replace(".", r"\.").replace(r"\.*", ".*")):
             Telephony(load(None, telephony=chosen), registry, Gatekeeper([]))
     finally:
         parts.executor.close()

@@ -1,0 +1,162 @@
+"""A UDP port that one stream of RTP comes to, in clear or encrypted (RFC 3550, RFC 3711)."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+import pylibsrtp
+
+from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.recording_offer import Crypto
+from monitor.protocols import SourceError
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+_PROFILES = {
+    "AES_CM_128_HMAC_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    "AES_CM_128_HMAC_SHA1_32": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    "AEAD_AES_128_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    "AEAD_AES_256_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+}
+_HEADER = 12
+"""Bytes of an RTP header without what may follow."""
+_RTCP = range(192, 224)
+"""Second bytes that say RTCP where both come to one port (RFC 5761)."""
+
+
+def read_packet(data: bytes, arrived: float) -> RtpPacket | None:
+    """Read one packet; None for what is not RTP. `arrived`: monotonic seconds."""
+    if len(data) < _HEADER or data[0] >> 6 != 2 or data[1] in _RTCP:
+        return None
+    start = _HEADER + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        if len(data) < start + 4:
+            return None
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    end = len(data)
+    if data[0] & 0x20:
+        end -= data[-1]
+    if start > end:
+        return None
+    return RtpPacket(
+        ssrc=int.from_bytes(data[8:12], "big"),
+        sequence=int.from_bytes(data[2:4], "big"),
+        timestamp=int.from_bytes(data[4:8], "big"),
+        payload_type=data[1] & 0x7F,
+        payload=data[start:end],
+        arrived=arrived,
+    )
+
+
+class RtpPort(asyncio.DatagramProtocol):
+    """Open from `open` to `close`. RTCP, to the next port, is received and thrown away."""
+
+    def __init__(
+        self, number: int, peers: Networks, crypto: Crypto | None, sink: Callable[[RtpPacket], None]
+    ) -> None:
+        self.number = number
+        self.foreign = 0
+        """Datagrams from addresses that may not send."""
+        self.unreadable = 0
+        """Datagrams that are no RTP, or not encrypted with the key that was agreed on."""
+        self._peers = peers
+        self._sink = sink
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._allowed: dict[str, bool] = {}
+        self._srtp: pylibsrtp.Session | None = None
+        self.rekey(crypto)
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        ports: tuple[int, int],
+        peers: Networks,
+        crypto: Crypto | None,
+        sink: Callable[[RtpPacket], None],
+    ) -> "RtpPort":
+        """Open a free even port and the next one; raises SourceError if there is none.
+
+        `ports`: first and last that may be used; `peers`: networks that packets may come from.
+        """
+        even = range(ports[0] + ports[0] % 2, ports[1], 2)
+        loop = asyncio.get_running_loop()
+        for number in random.sample(even, len(even)):
+            pair = _bound(host, number)
+            if pair is None:
+                continue
+            port = cls(number, peers, crypto, sink)
+            protocols: tuple[asyncio.DatagramProtocol, ...] = (port, asyncio.DatagramProtocol())
+            for sock, protocol in zip(pair, protocols, strict=True):
+                made, _ = await loop.create_datagram_endpoint(lambda p=protocol: p, sock=sock)  # type: ignore[misc]
+                port._transports.append(made)
+            return port
+        raise SourceError("in_use", f"no free pair of UDP ports from {ports[0]} to {ports[1]}")
+
+    def rekey(self, crypto: Crypto | None) -> None:
+        """From now on packets are encrypted so."""
+        self._srtp = None
+        if crypto is not None:
+            policy = pylibsrtp.Policy(
+                key=crypto.key,
+                ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND,
+                srtp_profile=_PROFILES[crypto.suite],
+            )
+            self._srtp = pylibsrtp.Session(policy)
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for transport in self._transports:
+            transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Take what came."""
+        if not self._may_send(addr[0]):
+            self.foreign += 1
+            return
+        if self._srtp is not None:
+            try:
+                data = self._srtp.unprotect(data)
+            except (pylibsrtp.Error, TypeError):
+                # TypeError: longer than any packet may be.
+                self.unreadable += 1
+                return
+        packet = read_packet(data, time.monotonic())
+        if packet is None:
+            self.unreadable += 1
+            return
+        self._sink(packet)
+
+    def _may_send(self, address: str) -> bool:
+        allowed = self._allowed.get(address)
+        if allowed is None:
+            allowed = any(within(address, network) for network in self._peers)
+            if len(self._allowed) < 100:
+                self._allowed[address] = allowed
+        return allowed
+
+
+def within(address: str, network: IPv4Network | IPv6Network) -> bool:
+    """Whether an address, as a socket gives it, lies in a network."""
+    found = ip_address(address.partition("%")[0])
+    return (getattr(found, "ipv4_mapped", None) or found) in network
+
+
+def _bound(host: str, number: int) -> tuple[socket.socket, socket.socket] | None:
+    """Two sockets, or None if either port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made: list[socket.socket] = []
+    for each in (number, number + 1):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        made.append(sock)
+        sock.setblocking(False)
+        try:
+            sock.bind((host, each))
+        except OSError:
+            for one in made:
+                one.close()
+            return None
+    return made[0], made[1]

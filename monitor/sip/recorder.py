@@ -1,0 +1,300 @@
+"""A session recording server (RFC 7866): recording clients call it, and send both parties' voices.
+
+client ── INVITE: SDP, metadata ──► Recorder ── SiprecSource ──► a call
+       ◄── 200: SDP ──
+       ══ RTP of each party ══════════════════════►
+       ── re-INVITE, UPDATE: hold, streams, who speaks ──►
+       ── BYE ──►      or ◄── BYE ── when monitoring ends here
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiosipua import SipRequest, create_dialog_from_request
+from aiosipua.dialog import remote_cseq_valid
+from aiosipua.utils import format_addr
+
+from monitor import log
+from monitor.calls.admission import CapacityError
+from monitor.calls.call import Call
+from monitor.calls.registry import Registry
+from monitor.ingest.parties import voices
+from monitor.ingest.recording_metadata import Metadata
+from monitor.ingest.siprec import SiprecOptions, SiprecSource
+from monitor.protocols import SourceError
+from monitor.sip.digest import Digest
+from monitor.sip.message import SipError, options, reply, tag
+from monitor.sip.recording import METADATA, SDP, Recording, read_content, read_timer
+from monitor.sip.transaction import LIFETIME, Transaction, Transactions, repeat
+from monitor.sip.transport import Peer
+
+_log = log.get(__name__)
+
+_KNOWN = frozenset({"siprec", "timer", "100rel"})
+"""Extensions that a client may insist on. Nothing is ever answered that 100rel is about."""
+_FAREWELL = 2.0
+"""Seconds that goodbyes may take when the service stops."""
+_LONGEST_LABEL = 80
+
+
+class Recorder:
+    """Answers recording clients; each session is a call."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        options: SiprecOptions,
+        address: str,
+        digest: Digest | None = None,
+    ) -> None:
+        """`address`: how clients reach this machine; `digest`: the account they must have."""
+        self.ports: dict[str, int] = {}
+        """Where it listens, by UDP, TCP and TLS."""
+        self.transactions = Transactions(self._handle)
+        self._registry = registry
+        self._options = options
+        self._address = address
+        self._digest = digest
+        self._recordings: dict[tuple[str, str, str], Recording] = {}
+        self._opening = 0
+        """Sessions that are being opened; they take up slots too."""
+        self._goodbyes: set[asyncio.Task[int | None]] = set()
+        self._methods: dict[str, Callable[[Transaction, Recording], Awaitable[None]]] = {
+            "INVITE": self._change,
+            "UPDATE": self._change,
+            "BYE": self._bye,
+        }
+
+    async def close(self) -> None:
+        """End all sessions, and say so."""
+        for recording in list(self._recordings.values()):
+            recording.source.hang_up("stopped")
+            self._farewell(recording)
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes, timeout=_FAREWELL)
+        for task in list(self._goodbyes):
+            task.cancel()
+        self.transactions.close()
+
+    async def _handle(self, transaction: Transaction) -> None:
+        request = transaction.request
+        if not tag(request, "to"):
+            await self._outside(transaction)
+            return
+        recording = self._recordings.get(
+            (request.call_id or "", tag(request, "from"), tag(request, "to"))
+        )
+        if request.method == "ACK":
+            if recording is not None:
+                recording.acknowledged()
+            return
+        if request.method == "OPTIONS":
+            self._capabilities(transaction)
+            return
+        if recording is None:
+            raise SipError(481, f"{request.method} of a session that is not there")
+        if not remote_cseq_valid(recording.dialog, request):
+            raise SipError(500, "CSeq: is not higher than the one before")
+        method = self._methods.get(request.method)
+        if method is None:
+            raise self._unknown_method()
+        recording.peer = transaction.peer
+        recording.refreshed = asyncio.get_running_loop().time()
+        await method(transaction, recording)
+
+    async def _outside(self, transaction: Transaction) -> None:
+        """Answer a request that belongs to no session."""
+        method = transaction.request.method
+        if method == "INVITE":
+            self._opening += 1
+            try:
+                await self._begin(transaction)
+            except CapacityError as error:
+                retry = [("Retry-After", str(error.retry_after))]
+                raise SipError(503, str(error), retry) from error
+            except SourceError as error:
+                raise SipError(503, f"telephony.siprec.rtp_ports: {error.detail}") from error
+            finally:
+                self._opening -= 1
+        elif method == "OPTIONS":
+            self._capabilities(transaction)
+        elif method in self._methods:
+            raise SipError(481, f"{method} of a session that is not there")
+        elif method != "ACK":
+            raise self._unknown_method()
+
+    async def _begin(self, transaction: Transaction) -> None:
+        request = transaction.request
+        _check_extensions(request)
+        if self._digest is not None:
+            self._digest.check(request)
+        timer = read_timer(request)
+        content = read_content(request)
+        if content.lines is None:
+            raise SipError(488, "sdp: an INVITE must bring an offer")
+        metadata = content.metadata or Metadata()
+        if not metadata.complete:
+            raise SipError(400, "metadata: the first must be complete")
+        carried = voices(content.lines, metadata, self._options.agents, self._options.both)
+        if not any(voice.scored for voice in carried.values()):
+            raise SipError(488, "metadata: carries nobody who is scored (telephony.score)")
+        self._registry.admit("siprec", reserved=self._opening - 1)
+        dialog = create_dialog_from_request(request, local_tag=secrets.token_hex(8))
+        source = SiprecSource(self._options)
+        recording = Recording(
+            dialog, transaction.peer, source, content.lines, metadata, self._address, timer
+        )
+        try:
+            await recording.change(content)
+            if transaction.cancelled:
+                raise SipError(487, "cancelled by the client")
+            label = metadata.session or request.call_id or ""
+            label = "".join(c for c in label if c.isprintable())[:_LONGEST_LABEL]
+            call = self._registry.start(
+                source, source.participant, label, lambda _: self._ended(recording)
+            )
+        except BaseException:
+            source.close()
+            raise
+        recording.call = call
+        self._recordings[self._key(recording)] = recording
+        dialog.confirm()
+        _log.info("siprec session", call=call.id, transport=transaction.peer.kind)
+        self._accept(transaction, recording)
+        recording.refreshed = asyncio.get_running_loop().time()
+        recording.keeping = asyncio.create_task(self._keep(recording))
+
+    async def _change(self, transaction: Transaction, recording: Recording) -> None:
+        """Answer a re-INVITE or UPDATE."""
+        request = transaction.request
+        _check_extensions(request, first=False)
+        timer = read_timer(request)
+        content = read_content(request)
+        async with recording.changing:
+            try:
+                await recording.change(content)
+            except SourceError as error:
+                raise SipError(503, f"telephony.siprec.rtp_ports: {error.detail}") from error
+            recording.timer = timer or recording.timer
+            self._accept(transaction, recording, content.lines is not None)
+
+    async def _bye(self, transaction: Transaction, recording: Recording) -> None:
+        recording.over = True
+        recording.source.hang_up("ended")
+        transaction.respond(reply(transaction.request, 200))
+
+    def _capabilities(self, transaction: Transaction) -> None:
+        accept = [("Accept", f"{SDP}, {METADATA[0]}, multipart/mixed")]
+        headers = [*self._about(transaction.peer), *accept]
+        transaction.respond(reply(transaction.request, 200, headers=headers))
+
+    def _accept(
+        self, transaction: Transaction, recording: Recording, described: bool = True
+    ) -> None:
+        """Say yes, with SDP; for INVITE until the client has heard it."""
+        request, invited = transaction.request, transaction.request.method == "INVITE"
+        headers = self._about(transaction.peer)
+        if recording.timer is not None:
+            headers += recording.timer.headers
+        # An INVITE without an offer is answered with one, of what there is.
+        body = recording.description() if described or invited else ""
+        transaction.respond(reply(request, 200, recording.dialog.local_tag, headers, body))
+        if invited:
+            recording.acknowledged()
+            recording.unacknowledged = asyncio.create_task(self._insist(transaction, recording))
+
+    async def _insist(self, transaction: Transaction, recording: Recording) -> None:
+        """Repeat an acceptance until it is acknowledged, or the client is given up."""
+        if transaction.peer.reliable:
+            await asyncio.sleep(LIFETIME)
+        else:
+            await repeat(transaction.again)
+        _log.warning("siprec session not acknowledged", call=self._name(recording))
+        recording.source.hang_up("disconnected")
+
+    async def _keep(self, recording: Recording) -> None:
+        """Refresh the session as its timer says, or end it when the client does not."""
+        loop = asyncio.get_running_loop()
+        while True:
+            timer = recording.timer
+            if timer is None:
+                await asyncio.sleep(LIFETIME)
+            elif timer.ours:
+                await asyncio.sleep(timer.seconds / 2)
+                request = self._request(recording, "UPDATE")
+                expires = f"{timer.seconds};refresher=uas"
+                request.headers.set_single("Session-Expires", expires)
+                request.headers.set_single("Supported", "timer")
+                if await self.transactions.ask(request, recording.peer) in (None, 408, 481):
+                    break
+            elif (left := recording.refreshed + timer.seconds - loop.time()) > 0:
+                await asyncio.sleep(left)
+            else:
+                break
+        _log.warning("siprec session expired", call=self._name(recording))
+        recording.source.hang_up("disconnected")
+
+    def _ended(self, recording: Recording) -> None:
+        """The call is over, whoever ended it."""
+        self._recordings.pop(self._key(recording), None)
+        recording.acknowledged()
+        if recording.keeping is not None:
+            recording.keeping.cancel()
+        self._farewell(recording)
+
+    def _farewell(self, recording: Recording) -> None:
+        """Tell the client that the session has ended, unless it knows."""
+        if recording.over:
+            return
+        recording.over = True
+        bye = self._request(recording, "BYE")
+        task = asyncio.create_task(self.transactions.ask(bye, recording.peer))
+        self._goodbyes.add(task)
+        task.add_done_callback(self._goodbyes.discard)
+
+    def _request(self, recording: Recording, method: str) -> SipRequest:
+        peer = recording.peer
+        request = recording.dialog.create_request(
+            method, via_host=self._address, via_port=self.ports[peer.kind], via_transport=peer.kind
+        )
+        request.headers.set_single("Contact", self._contact(peer))
+        return request
+
+    def _contact(self, peer: Peer) -> str:
+        where = format_addr(self._address, self.ports[peer.kind])
+        return f"<sip:{where};transport={peer.kind.lower()}>;+sip.srs"
+
+    def _about(self, peer: Peer) -> list[tuple[str, str]]:
+        allowed = ", ".join(["ACK", "CANCEL", "OPTIONS", *self._methods])
+        return [
+            ("Contact", self._contact(peer)),
+            ("Allow", allowed),
+            ("Supported", "siprec, timer"),
+            ("Server", "deepfake-monitor"),
+        ]
+
+    def _unknown_method(self) -> SipError:
+        allowed = ", ".join(["ACK", "CANCEL", "OPTIONS", *self._methods])
+        return SipError(405, "a method that recording needs not", [("Allow", allowed)])
+
+    @staticmethod
+    def _key(recording: Recording) -> tuple[str, str, str]:
+        dialog = recording.dialog
+        return dialog.call_id, dialog.remote_tag, dialog.local_tag
+
+    @staticmethod
+    def _name(recording: Recording) -> str:
+        call: Call | None = recording.call
+        return call.id if call is not None else ""
+
+
+def _check_extensions(request: SipRequest, first: bool = True) -> None:
+    """Raise SipError for what is insisted on and not known, or known and not insisted on."""
+    required = options(request, "require")
+    unknown = sorted(required - _KNOWN)
+    if unknown:
+        raise SipError(420, f"Require: {unknown[0]}", [("Unsupported", ", ".join(unknown))])
+    if first and "siprec" not in required | options(request, "supported"):
+        needs = "Require: must name siprec, this server only records"
+        raise SipError(421, needs, [("Require", "siprec")], "Extension Required")

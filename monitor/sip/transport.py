@@ -1,0 +1,204 @@
+"""Where SIP comes in: UDP, TCP and TLS (RFC 3261, section 18), from known addresses only."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from aiosipua import SipRequest, SipResponse
+
+from monitor import log
+from monitor.ingest.rtpport import within
+from monitor.sip.message import LARGEST_BODY, LARGEST_HEAD, MalformedError, read, top
+
+_log = log.get(__name__)
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+MOST_CONNECTIONS = 200
+"""TCP and TLS connections at once; a border controller holds a few."""
+MESSAGE_SECONDS = 10.0
+"""From the first byte of a message over TCP to its last."""
+HANDSHAKE_SECONDS = 10.0
+_PING, _PONG = b"\r\n\r\n", b"\r\n"
+"""RFC 5626, section 3.5.1."""
+
+
+class Peer(Protocol):
+    """The other end, as the latest message from it shows."""
+
+    kind: str
+    """UDP, TCP or TLS."""
+    reliable: bool
+    """Whether what is sent arrives, or the connection ends."""
+
+    def send(self, data: bytes, request: SipRequest | None = None) -> None:
+        """Send; an answer to `request` goes where that says (RFC 3581)."""
+
+
+Received = Callable[[SipRequest | SipResponse, Peer], None]
+
+
+class _UdpPeer:
+    kind = "UDP"
+    reliable = False
+
+    def __init__(self, transport: asyncio.DatagramTransport, address: tuple[str, int]) -> None:
+        self._transport = transport
+        self._address = address
+
+    def send(self, data: bytes, request: SipRequest | None = None) -> None:
+        port = self._address[1]
+        if request is not None:
+            via = top(request)
+            if "rport" not in via.params:
+                port = via.port or 5060
+        if not self._transport.is_closing() and 0 < port < 65_536:
+            self._transport.sendto(data, (self._address[0], port, *self._address[2:]))
+
+
+class UdpListener(asyncio.DatagramProtocol):
+    """A datagram is a message."""
+
+    def __init__(self, peers: Networks, received: Received) -> None:
+        self._peers = peers
+        self._received = received
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port; raises OSError."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        self._transport = transport
+        found: int = transport.get_extra_info("sockname")[1]
+        return found
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Take what came. Strangers get no answer: their address may be somebody else's."""
+        if self._transport is None or not data.strip(b"\r\n\0"):
+            return
+        if not any(within(addr[0], network) for network in self._peers):
+            _log.warning("sip refused", field="telephony.siprec.peers", peer=addr[0])
+            return
+        try:
+            message = read(data)
+        except MalformedError as error:
+            _log.warning("sip message unreadable", peer=addr[0], detail=str(error))
+            return
+        self._received(message, _UdpPeer(self._transport, addr))
+
+
+class _StreamPeer:
+    reliable = True
+
+    def __init__(self, writer: asyncio.StreamWriter, kind: str) -> None:
+        self.kind = kind
+        self._writer = writer
+
+    def send(self, data: bytes, request: SipRequest | None = None) -> None:
+        # Whoever does not read what it is sent is cut off, before it fills the memory.
+        if self._writer.transport.get_write_buffer_size() > LARGEST_BODY:
+            self._writer.transport.abort()
+        elif not self._writer.is_closing():
+            self._writer.write(data)
+
+
+class StreamListener:
+    """TCP, or TLS with a context; messages are as long as their Content-Length says."""
+
+    def __init__(
+        self, peers: Networks, received: Received, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._peers = peers
+        self._received = received
+        self._context = context
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port; raises OSError."""
+        patience = HANDSHAKE_SECONDS if self._context is not None else None
+        self._server = await asyncio.start_server(
+            self._connected, host, port, limit=LARGEST_HEAD,
+            ssl=self._context, ssl_handshake_timeout=patience,
+        )  # fmt: skip
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    async def close(self) -> None:
+        """Stop listening and drop what is connected."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        address = writer.get_extra_info("peername")[0]
+        try:
+            if not any(within(address, network) for network in self._peers):
+                _log.warning("sip refused", field="telephony.siprec.peers", peer=address)
+            elif len(self._connections) > MOST_CONNECTIONS:
+                _log.warning("sip refused", peer=address, detail="too many connections")
+            else:
+                peer = _StreamPeer(writer, "TLS" if self._context is not None else "TCP")
+                await self._converse(reader, peer)
+        except MalformedError as error:
+            _log.warning("sip message unreadable", peer=address, detail=str(error))
+        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError) as error:
+            _log.info("sip connection lost", peer=address, detail=type(error).__name__)
+        except asyncio.CancelledError:
+            # Only `close` cancels; the streams library would report it as an error.
+            pass
+        finally:
+            self._connections.discard(task)
+            with suppress(RuntimeError):
+                writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, peer: Peer) -> None:
+        while (first := await _first(reader, peer)) is not None:
+            async with asyncio.timeout(MESSAGE_SECONDS):
+                try:
+                    head = first + await reader.readuntil(b"\r\n\r\n")
+                except asyncio.LimitOverrunError:
+                    raise MalformedError("a head that is too large") from None
+                body = await reader.readexactly(_length(head))
+            self._received(read(head + body), peer)
+
+
+async def _first(reader: asyncio.StreamReader, peer: Peer) -> bytes | None:
+    """Return the first byte of the next message, None at the end; answers pings between them."""
+    breaks = b""
+    while True:
+        byte = await reader.read(1)
+        if not byte:
+            return None
+        if byte not in b"\r\n":
+            return byte
+        breaks += byte
+        if breaks == _PING:
+            peer.send(_PONG)
+            breaks = b""
+        breaks = breaks[-3:]
+
+
+def _length(head: bytes) -> int:
+    """Bytes of the body that follows a head; raises MalformedError."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() in (b"content-length", b"l"):
+            text = value.strip()
+            if not text.isdigit() or len(text) > 9 or int(text) > LARGEST_BODY:
+                raise MalformedError(f"Content-Length: at most {LARGEST_BODY}")
+            return int(text)
+    raise MalformedError("Content-Length: missing")

@@ -1,0 +1,112 @@
+"""SIPp as a session recording client, FFmpeg as the sender of both parties' voices."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import HUMAN, SYNTHETIC
+from tests.e2e.rig.process import Process, free_port, wait_until
+from tests.e2e.rig.recordings import Recordings
+from tests.e2e.rig.sipp import Sipp, scenario
+from tests.e2e.service import Service
+
+pytestmark = pytest.mark.timeout(120)
+
+SECONDS = 16.0
+HOLD, AFTER = 3.0, 4.0
+CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
+KEY = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ"
+"""Of SRTP, in base64."""
+
+
+class Voice(Process):
+    """FFmpeg sends a recording as RTP, in real time."""
+
+    def __init__(self, folder: Path, wav: Path, codec: str, port: int, key: str = "") -> None:
+        command = ["ffmpeg", "-v", "error", "-re", "-i", str(wav), "-ar", "8000", "-ac", "1"]
+        command += ["-c:a", codec, "-f", "rtp"]
+        if key:
+            command += ["-srtp_out_suite", "AES_CM_128_HMAC_SHA1_80", "-srtp_out_params", key]
+        scheme = "srtp" if key else "rtp"
+        command.append(f"{scheme}://127.0.0.1:{port}?pkt_size=172")
+        super().__init__(command, folder / f"{port}.log")
+
+
+@pytest.fixture(scope="module")
+def calls(
+    recordings: Recordings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Three at once: over UDP with a hold, over TCP, and encrypted; ended calls by label."""
+    folder = tmp_path_factory.mktemp("siprec")
+    port = free_port(kind=socket.SOCK_STREAM)
+    settings = f"""
+[telephony]
+score = "both"
+[telephony.siprec]
+port = {port}
+agents = ["sip:*@desk.example"]
+"""
+    caller, agent = recordings.voice(SYNTHETIC).wav16, recordings.voice(HUMAN).wav16
+    with Service(folder / "service", settings) as service, ExitStack() as stack:
+        clients = {}
+        for name, transport, hold, key in (
+            ("held", "u1", HOLD, ""),
+            ("tcp", "t1", 0.0, ""),
+            ("srtp", "u1", 0.0, KEY),
+        ):
+            text = scenario(name, SECONDS, hold, AFTER, key)
+            client = stack.enter_context(Sipp(folder / name, port, text, transport))
+            one, two = client.wait_ports()
+            stack.enter_context(Voice(folder / name, caller, "pcm_mulaw", one, key))
+            stack.enter_context(Voice(folder / name, agent, "pcm_alaw", two, key))
+            clients[name] = client
+        for client in clients.values():
+            client.wait_end(SECONDS + HOLD + AFTER + 20)
+        wait_until(
+            lambda: not service.get("/api/v1/calls", active=True), 20, "the end of the calls"
+        )
+        assert CALLER not in service.process.said()
+        yield {call["label"]: call for call in service.get("/api/v1/calls")}
+
+
+@pytest.mark.parametrize("name", ["tcp", "srtp", "held"])
+def test_both_parties_of_a_recorded_call_are_heard(
+    calls: dict[str, dict[str, Any]], name: str
+) -> None:
+    call = calls[name]
+    assert (call["ingest"], call["ended"]) == ("siprec", "ended")
+    assert [p["name"] for p in call["participants"]] == [CALLER, AGENT]
+    held = HOLD if name == "held" else 0.0
+    length = SECONDS + (HOLD + AFTER if held else 0.0)
+    for participant in call["participants"]:
+        spent = participant["verdict"]["seconds"]
+        total = spent["scored"] + spent["abstained"] + spent["lost"]
+        # SIPp has hung up some time after the first packet came.
+        assert total == pytest.approx(length, abs=1.5)
+        paused = spent.get("lost_by_reason", {}).get("paused", 0.0)
+        assert paused == pytest.approx(held, abs=0.5)
+        assert spent["lost"] - paused < 0.5
+        assert spent["scored"] > 5
+
+
+def test_a_client_that_wants_no_recording_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    settings = f'[telephony.siprec]\nport = {port}\nusername = "sbc"\npassword = "secret-word"\n'
+    with Service(tmp_path / "service", settings) as service:
+        text = scenario("x", 0.1).replace("Require: siprec\n", "")
+        with Sipp(tmp_path / "plain", port, text) as client:
+            with pytest.raises((RuntimeError, TimeoutError)):
+                client.wait_ports()
+            assert "SIP/2.0 421" in client.messages.read_text()
+        with Sipp(tmp_path / "nobody", port, scenario("x", 0.1)) as client:
+            with pytest.raises((RuntimeError, TimeoutError)):
+                client.wait_ports()
+            said = client.messages.read_text()
+        assert "SIP/2.0 401" in said
+        assert said.count("WWW-Authenticate") >= 2
+        assert "secret-word" not in service.process.said()
+        assert service.get("/api/v1/calls") == []

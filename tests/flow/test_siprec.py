@@ -1,0 +1,477 @@
+"""A session recording server and a client that does what it should, or should not."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pylibsrtp
+import pytest
+from aiosipua import (
+    SipDigestAuth,
+    SipRequest,
+    SipResponse,
+    build_credentials,
+    parse_auth,
+    stringify_auth,
+)
+
+from monitor.calls.stages import Stages
+from monitor.ingest.siprec import SiprecSource
+from monitor.sip import recording, transport
+from monitor.sip.digest import Digest
+from monitor.sip.server import server_context
+from monitor.types import LostReason
+from tests.certificates import Issuer, certificate
+from tests.fakes import stages
+from tests.flow.sip import (
+    Wanted,
+    listen,
+    metadata,
+    multipart,
+    packets,
+    ports,
+    rig,
+    sdp,
+    send,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
+OURS = Wanted(agents=("sip:*@desk.example",))
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[Stages]:
+    found = stages()
+    yield found
+    found.executor.close()
+
+
+async def test_both_parties_of_a_call_are_heard_and_named(parts: Stages) -> None:
+    async with rig(parts, Wanted(both=True)) as r:
+        client = await r.dial()
+        one, two = await client.open()
+        await asyncio.gather(send(one, packets(4)), send(two, packets(4, 2)))
+        ended = await client.answer(client.request("BYE"))
+        assert ended.status_code == 200
+        call = await r.over()
+    assert (call.ingest, call.ended, call.label) == ("siprec", "ended", "abc")
+    assert [tracks.participant for tracks, _ in call.participants] == [CALLER, AGENT]
+    for _, verdict in call.participants:
+        assert verdict is not None
+        spent = verdict.seconds
+        assert spent.scored + spent.unmonitored == pytest.approx(4, abs=0.3)
+        assert sum(spent.lost.values()) < 0.3
+
+
+async def test_of_both_sides_the_remote_one_is_scored(parts: Stages) -> None:
+    async with rig(parts, OURS) as r:
+        client = await r.dial()
+        one, two = await client.open()
+        await asyncio.gather(send(one, packets(1)), send(two, packets(1, 2)))
+        client.request("BYE")
+        call = await r.over()
+        assert [tracks.participant for tracks, _ in call.participants] == [CALLER]
+        # Only of our side: there is nobody to listen to.
+        other = await r.dial()
+        alone = await other.answer(other.invite(sdp("2")))
+        assert (alone.status_code, "who is scored" in warning(alone)) == (488, True)
+
+
+async def test_what_is_sent_twice_is_done_once(parts: Stages) -> None:
+    async with rig(parts) as r:
+        client = await r.dial()
+        sent: list[bytes] = []
+        really, client._send = client._send, sent.append
+        branch = client.invite()
+        (invite,) = sent
+        client._send = really
+        really(invite)
+        await client.answer(branch)
+        really(invite)
+        await asyncio.sleep(1.8)
+        answers = [m for m in client.heard if isinstance(m, SipResponse)]
+        # Twice as it was asked twice, and twice of itself as it was not acknowledged.
+        assert len(answers) >= 4
+        assert len({bytes(m) for m in answers}) == 1
+        assert r.registry.active == 1
+        client.request("ACK")
+        await asyncio.sleep(0.1)
+        heard = len(client.heard)
+        await asyncio.sleep(1.5)
+        assert len(client.heard) == heard
+
+
+def warning(response: SipResponse) -> str:
+    return response.headers.get_first("warning") or ""
+
+
+BOMB = '<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><recording>&b;</recording>'
+BAD: list[tuple[str, dict[str, Any], int, str]] = [
+    ("no siprec", {"headers": [], "body": sdp()}, 421, "siprec"),
+    ("extension", {"headers": ["Require: siprec, magic"], "body": sdp()}, 420, "magic"),
+    ("nothing", {"body": ""}, 488, "must bring an offer"),
+    ("not SDP", {"body": "hello"}, 488, "v=0"),
+    ("broken SDP", {"body": sdp().replace("6000", "port")}, 488, "cannot be parsed"),
+    ("video", {"body": sdp().replace("m=audio", "m=video")}, 488, "no m=audio"),
+    ("codec", {"body": sdp(pt=18)}, 488, "pcmu"),
+    ("labels", {"body": sdp("1", "1")}, 488, "same a=label"),
+    ("SRTP without key", {"body": sdp(profile="RTP/SAVP")}, 488, "SDES"),
+    ("type", {"body": "x", "kind": "text/plain"}, 415, "neither SDP nor metadata"),
+    ("boundary", {"body": "x", "kind": "multipart/mixed"}, 400, "boundary"),
+    ("cut", {"body": multipart(("a/b", "x"))[:-12]}, 400, "boundary"),
+    ("not XML", {"meta": "<recording"}, 400, "not XML"),
+    ("another document", {"meta": "<html/>"}, 400, "not a <recording>"),
+    ("entities", {"meta": BOMB}, 400, "entity"),
+    ("huge", {"meta": f"<recording>{' ' * 70_000}</recording>"}, 400, "longer than"),
+    ("nameless", {"meta": "<recording><stream/></recording>"}, 400, "stream_id"),
+    ("partial", {"meta": metadata("partial")}, 400, "must be complete"),
+    ("timer", {"body": sdp(), "headers": ["Require: siprec", "Session-Expires: 30"]}, 422, "short"),
+]
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    folder = tmp_path_factory.mktemp("tls")
+    issuer = Issuer.new(folder, "clients")
+    return server_context(certificate(folder, "127.0.0.1", issuer=issuer), None, issuer.path)
+
+
+async def test_bad_requests_are_refused_with_the_cause(parts: Stages) -> None:
+    async with rig(parts) as r:
+        for name, request, status, words in BAD:
+            # The largest do not fit into a datagram.
+            client, reader, writer = await r.connect()
+            listening = asyncio.create_task(listen(client, reader))
+            body, kind = request.get("body"), request.get("kind", "application/sdp")
+            if "meta" in request:
+                bodies = (
+                    ("application/sdp", sdp()),
+                    ("application/rs-metadata+xml", request["meta"]),
+                )
+                body, kind = multipart(*bodies), "multipart/mixed;boundary=part"
+            elif name == "cut":
+                kind = "multipart/mixed;boundary=part"
+            headers = request.get("headers", ["Require: siprec"])
+            sent = client.request("INVITE", f"Content-Type: {kind}", *headers, body=body or "")
+            answer = await client.answer(sent)
+            assert answer.status_code == status, (name, answer.serialize())
+            assert words in warning(answer), (name, answer.serialize())
+            assert r.registry.active == 0
+            listening.cancel()
+            writer.close()
+
+
+async def test_what_belongs_to_no_session_is_told_so(parts: Stages) -> None:
+    async with rig(parts) as r:
+        client = await r.dial()
+        for method, status in (("BYE", 481), ("UPDATE", 481), ("SUBSCRIBE", 405), ("OPTIONS", 200)):
+            assert (await client.answer(client.request(method))).status_code == status
+        about = [m for m in client.heard if isinstance(m, SipResponse)][-1]
+        assert "siprec" in about.headers.get("supported")
+        assert "multipart/mixed" in about.headers.get("accept")
+        await client.open()
+        stranger = await r.dial()
+        stranger.call_id, stranger.to_tag = client.call_id, client.to_tag
+        assert (await stranger.answer(stranger.request("BYE"))).status_code == 481
+        old = await client.answer(client.request("UPDATE", number=1))
+        assert (old.status_code, "CSeq" in warning(old)) == (500, True)
+        assert r.registry.active == 1
+
+
+async def test_a_full_machine_says_when_to_try_again(parts: Stages) -> None:
+    async with rig(parts, Wanted(limit=1)) as r:
+        first, second = await r.dial(), await r.dial()
+        await first.open()
+        answer = await second.answer(second.invite())
+        assert answer.status_code == 503
+        assert answer.headers.get_first("retry-after") == "10"
+    async with rig(parts, Wanted(rtp_ports=(41_000, 41_003))) as r:
+        first, second = await r.dial(), await r.dial()
+        await first.open()
+        answer = await second.answer(second.invite())
+        assert answer.status_code == 503
+        assert "telephony.siprec.rtp_ports" in warning(answer)
+        first.request("BYE")
+        await r.over()
+        await second.open()
+
+
+async def test_strangers_get_no_answer_and_send_no_media(parts: Stages) -> None:
+    async with rig(parts, Wanted(peers=("10.0.0.0/8",))) as r:
+        client = await r.dial()
+        with pytest.raises(TimeoutError):
+            await client.answer(client.invite(), 1.0)
+        _, reader, _ = await r.connect()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+async def test_with_a_password_it_must_be_proven(parts: Stages, algorithm: str) -> None:
+    async with rig(parts, Wanted(digest=Digest("sbc", "a password"))) as r:
+        client = await r.dial()
+
+        async def attempt(password: str, given: str = "") -> tuple[SipResponse, str]:
+            asked = await client.answer(client.invite())
+            assert asked.status_code == 401
+            (challenge,) = [
+                c for c in map(parse_auth, asked.headers.get("www-authenticate"))
+                if c.params["algorithm"] == algorithm
+            ]  # fmt: skip
+            account = SipDigestAuth("sbc", password)
+            made = build_credentials(account, challenge, "INVITE", "sip:srs@127.0.0.1")
+            assert made is not None
+            words = given or stringify_auth(made)
+            sent = client.invite(None, None, f"Authorization: {words}")
+            return await client.answer(sent), words
+
+        assert (await attempt("another"))[0].status_code == 401
+        right, words = await attempt("a password")
+        assert right.status_code == 200
+        client.request("ACK")
+        # Whoever reads them cannot use them for a call of its own.
+        client = await r.dial()
+        stolen, _ = await attempt("", words)
+        assert stolen.status_code == 401
+        assert 'stale="true"' in stolen.serialize() or "stale=true" in stolen.serialize()
+        assert r.registry.active == 1
+
+
+async def test_a_hold_is_a_pause_and_time_goes_on(parts: Stages) -> None:
+    async with rig(parts, OURS) as r:
+        client = await r.dial()
+        one, _ = await client.open()
+        await send(one, packets(1.5))
+        held = await client.answer(client.invite(sdp(direction="inactive")))
+        client.request("ACK")
+        assert held.text.count("a=inactive") == 2
+        # What comes all the same is not listened to.
+        await send(one, packets(1.5, first=100))
+        back = await client.answer(client.invite())
+        client.request("ACK")
+        assert ports(back) == (one, ports(held)[1])
+        await send(one, packets(2, first=175))
+        client.request("BYE")
+        call = await r.over()
+    (_, verdict) = call.participants[0]
+    assert verdict is not None
+    spent = verdict.seconds
+    assert spent.lost[LostReason.PAUSED] == pytest.approx(1.5, abs=0.3)
+    assert sum(spent.lost.values()) - spent.lost[LostReason.PAUSED] < 0.3
+    assert spent.scored + spent.unmonitored == pytest.approx(5, abs=0.4)
+
+
+async def test_the_metadata_may_name_another_and_streams_may_come_and_go(parts: Stages) -> None:
+    async with rig(parts, OURS) as r:
+        client = await r.dial()
+        one, _ = await client.open()
+        await send(one, packets(1))
+        # The call is transferred: somebody else is heard in the first stream.
+        who = metadata("partial", label_1=("p3", "sip:bob@biloxi.example")).replace(
+            "</recording>",
+            '<participantstreamassoc participant_id="p1"></participantstreamassoc></recording>',
+        )
+        kind = "Content-Type: application/rs-metadata+xml"
+        assert (await client.answer(client.request("UPDATE", kind, body=who))).status_code == 200
+        await send(one, packets(1, first=50))
+        # And a third party joins, in a stream of its own.
+        third = metadata("partial", label_3=("p4", "sip:carol@chicago.example"))
+        answer = await client.answer(client.invite(sdp("1", "2", "3"), third))
+        client.request("ACK")
+        assert len(set(ports(answer))) == 3
+        await send(ports(answer)[2], packets(1, 3))
+        # It leaves, and its ports are free again.
+        gone = sdp("1", "2", "3").replace("m=audio 6004", "m=audio 0")
+        answer = await client.answer(client.invite(gone, third))
+        client.request("ACK")
+        assert ports(answer)[2] == 0
+        client.request("BYE")
+        call = await r.over()
+    names = [tracks.participant for tracks, _ in call.participants]
+    assert names == [CALLER, "bob@biloxi.example", "carol@chicago.example"]
+
+
+async def test_the_client_hears_when_monitoring_ends_here(parts: Stages) -> None:
+    async with rig(parts, Wanted(idle=1.0)) as r:
+        client = await r.dial()
+        one, _ = await client.open()
+        await send(one, packets(0.5))
+        bye = await client.asked("BYE")
+        assert (bye.call_id, (await r.over()).ended) == (client.call_id, "idle")
+        silent = await r.dial()
+        await silent.open()
+        await silent.asked("BYE")
+        assert (await r.over()).ended == "no_media"
+        stopped = await r.dial()
+        await stopped.open()
+        (call,) = [c for c in r.registry if c.ended is None]
+        await r.registry.stop(call.id)
+        await stopped.asked("BYE")
+        last = await r.dial()
+        await last.open()
+    assert [m.method for m in last.heard if isinstance(m, SipRequest)][:1] == ["BYE"]
+
+
+async def test_sessions_are_refreshed_or_end(
+    parts: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "SHORTEST_TIMER", 1)
+    async with rig(parts) as r:
+        client = await r.dial()
+        timer = "Session-Expires: 2;refresher={}"
+        answer = await client.answer(
+            client.invite(None, None, "Supported: timer", timer.format("uas"))
+        )
+        assert answer.headers.get_first("session-expires") == "2;refresher=uas"
+        client.request("ACK")
+        refresh = await client.asked("UPDATE")
+        assert refresh.headers.get_first("session-expires") == "2;refresher=uas"
+        other = await r.dial()
+        await other.answer(other.invite(None, None, "Supported: timer", timer.format("uac")))
+        other.request("ACK")
+        await asyncio.sleep(1.5)
+        other.request("UPDATE")
+        await asyncio.sleep(1)
+        assert r.registry.active == 2
+        await other.asked("BYE")
+
+
+async def test_an_invite_may_be_taken_back(parts: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = SiprecSource.update
+
+    async def slow(self: SiprecSource, *arguments: Any) -> tuple[int, ...]:
+        await asyncio.sleep(0.5)
+        return await update(self, *arguments)
+
+    monkeypatch.setattr(SiprecSource, "update", slow)
+    async with rig(parts) as r:
+        client = await r.dial()
+        branch = client.invite()
+        await asyncio.sleep(0.1)
+        client.request("CANCEL", branch=branch)
+        await asyncio.sleep(0.8)
+        statuses = [m.status_code for m in client.heard if isinstance(m, SipResponse)]
+        assert statuses[:2] == [200, 487]
+        assert r.registry.active == 0
+
+
+async def test_encrypted_media_is_heard_with_the_right_key_alone(parts: Stages) -> None:
+    key, wrong = bytes(range(30)), bytes(30)
+    inline = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd"
+    crypto = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{inline}|2^31|1:1\r\n"
+    offer = sdp(profile="RTP/SAVP", more=crypto)
+    async with rig(parts, Wanted(both=True, idle=2.0)) as r:
+        client = await r.dial()
+        answer = await client.answer(client.invite(offer))
+        client.request("ACK")
+        assert answer.text.count("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:") == 2
+        assert inline not in answer.text
+
+        def sealed(with_key: bytes, ssrc: int) -> list[bytes]:
+            policy = pylibsrtp.Policy(with_key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+            session = pylibsrtp.Session(policy)
+            return [session.protect(packet) for packet in packets(3, ssrc)]
+
+        one, two = ports(answer)
+        await asyncio.gather(send(one, sealed(key, 1)), send(two, sealed(wrong, 2)))
+        client.request("BYE")
+        call = await r.over()
+    heard, unheard = (verdict for _, verdict in call.participants)
+    assert heard is not None
+    assert heard.seconds.scored > 1
+    assert sum(heard.seconds.lost.values()) < 0.3
+    assert unheard is None or unheard.seconds.scored == 0
+
+
+async def test_tls_lets_in_who_shows_the_right_certificate(
+    parts: Stages, context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    folder = tmp_path
+    issuer = Issuer.new(folder, "ours")
+    server = server_context(certificate(folder, "127.0.0.1", issuer=issuer), None, issuer.path)
+    async with rig(parts, Wanted(context=server)) as r:
+        trusting = ssl.create_default_context(cafile=str(issuer.path))
+
+        # In TLS 1.3 a client learns that it is not let in once it reads.
+        client, reader, _ = await r.connect(trusting)
+        client.request("OPTIONS")
+        try:
+            said = await reader.read()
+        except (ssl.SSLError, ConnectionError):
+            said = b""
+        assert said == b""
+        trusting.load_cert_chain(certificate(folder, "sbc.example", issuer=issuer))
+        client, reader, writer = await r.connect(trusting)
+        listening = asyncio.create_task(listen(client, reader))
+        one, _ = await client.open()
+        await send(one, packets(0.5))
+        assert (await client.answer(client.request("BYE"))).status_code == 200
+        contact = client.heard[0].headers.get_first("contact") or ""
+        assert "transport=tls" in contact
+        listening.cancel()
+        writer.close()
+
+
+async def test_streams_carry_messages_of_any_size_in_any_pieces(
+    parts: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MESSAGE_SECONDS", 1.0)
+    async with rig(parts) as r:
+        client, reader, writer = await r.connect()
+        listening = asyncio.create_task(listen(client, reader))
+        sent: list[bytes] = []
+        client._send = sent.append
+        first, second = client.request("OPTIONS"), client.request("OPTIONS")
+        both = b"".join(sent)
+        writer.write(both[:100])
+        await asyncio.sleep(0.1)
+        writer.write(both[100:])
+        assert (await client.answer(first)).status_code == 200
+        assert (await client.answer(second)).status_code == 200
+        listening.cancel()
+        writer.write(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.readexactly(2), 5) == b"\r\n"
+
+        async def closed(*pieces: bytes) -> float:
+            began = time.monotonic()
+            reader, writer = await asyncio.open_connection("127.0.0.1", r.port)
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.05)
+            try:
+                await asyncio.wait_for(reader.read(), 5)
+            except ConnectionError:
+                pass
+            writer.close()
+            return time.monotonic() - began
+
+        # Slowly, far too much, more than is said, and no SIP at all.
+        assert 0.9 < await closed(b"OPTIONS sip:x SIP/2.0\r\n", *[b"X: 1\r\n"] * 5) < 3
+        assert await closed(b"OPTIONS sip:x SIP/2.0\r\nX: " + b"x" * 200_000) < 1
+        assert await closed(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 999999\r\n\r\n") < 1
+        assert await closed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") < 1
+        # Those who are there already are not disturbed.
+        client._send = writer.write
+        listening = asyncio.create_task(listen(client, reader))
+        assert (await client.answer(client.request("OPTIONS"))).status_code == 200
+        listening.cancel()
+        writer.close()
+
+
+async def test_many_idle_connections_do_not_lock_others_out(
+    parts: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MOST_CONNECTIONS", 20)
+    async with rig(parts) as r:
+        idle = [await asyncio.open_connection("127.0.0.1", r.port) for _ in range(100)]
+        reads = [asyncio.wait_for(reader.read(), 2) for reader, _ in idle]
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        assert sum(isinstance(each, TimeoutError) for each in found) == 20
+        client = await r.dial()
+        await client.open()
+        for _, writer in idle:
+            writer.close()
