@@ -20,7 +20,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test references check unit e2e packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
+.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -28,6 +28,8 @@ help:
 	@echo "make check    lint, types and import contracts"
 	@echo "make references  write docs/api.md, docs/metrics.md and the dashboards from the code"
 	@echo "make unit     the tests that need no Debian package"
+	@echo "make peers    peers that are made with npm, or brought along (tests/peers)"
+	@echo "make soak     calls that come and go for half an hour: memory, threads, the event loop"
 	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
 	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
@@ -74,6 +76,11 @@ e2e: $(VENV)/.dev packages recordings
 		--tx "$(E2E_WORKERS)*popen//python=$(NAMESPACE) $(BIN)/python"
 	$(PART) e2e-alone $(NAMESPACE) $(PYTEST) tests/e2e -m alone
 
+# Needs node and npm, which `make test` does not.
+peers: $(VENV)/.dev packages recordings
+	npm --prefix tests/peers/npm ci --no-audit --no-fund
+	$(NAMESPACE) $(PYTEST) tests/peers
+
 packages:
 	sh tests/e2e/rig/install_packages.sh
 
@@ -112,6 +119,10 @@ bench-alerts: $(VENV)/.dev
 # The browser needs the packages, and the namespace keeps it from the outside.
 bench-console: $(VENV)/.dev packages
 	$(NAMESPACE) $(BIN)/python -m benchmarks.console_cost $(BENCH)
+
+# In a network of its own, as it sends WebRTC; BENCH takes options such as --minutes 5.
+soak: $(VENV)/.dev packages recordings
+	$(NAMESPACE) $(BIN)/python -m benchmarks.soak $(BENCH)
 
 voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@

@@ -64,6 +64,8 @@ class Call:
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: PacketTarget | None = None
     """Where encoded media goes too; None when nobody keeps it."""
+    _joined: dict[str, float] = field(default_factory=dict)
+    """Call seconds at which each participant was first heard of."""
     _paused: dict[str, Pause] = field(default_factory=dict)
     _intake: CallIntake | None = None
     _key_frames: float | None = None
@@ -83,6 +85,10 @@ class Call:
             participants=tuple((p.tracks, p.verdict) for p in self.participants.values()),
             paused=dict(self._paused),
         )
+
+    def join(self, participant: str) -> None:
+        """Expect a further participant, whose media the source brings."""
+        self._pipeline(participant)
 
     def pause(self, participant: str, reason: PauseReason) -> Pause:
         """Stop monitoring a participant until `resume`; a second call changes only the reason.
@@ -241,17 +247,23 @@ class Call:
                 if not pipeline.tracks.audio or len(intake.audio):
                     continue
                 heard = pipeline.heard
-                if now - (heard or 0.0) < IDLE_AFTER:
+                since = self._joined[pipeline.participant] if heard is None else heard
+                if now - since < IDLE_AFTER:
                     continue
                 if heard is None:
                     _log.warning("no audio", call=self.id, detail="no audio frame has arrived")
                 # Half a tick behind: a frame that is just arriving must not be overtaken.
-                span = Span(heard or 0.0, now - _TICK)
+                span = Span(since, now - _TICK)
                 gap = Gap(pipeline.participant, span, LostReason.IDLE)
                 intake.audio.put(Arrival(gap, time.monotonic()))
 
     def _announce(self, tracks: Tracks) -> None:
-        self._pipeline(tracks.participant).tracks = tracks
+        pipeline = self._pipeline(tracks.participant)
+        left = pipeline.tracks.audio or pipeline.tracks.video
+        pipeline.tracks = tracks
+        if left and pipeline.heard is not None and not (tracks.audio or tracks.video):
+            _log.info("participant left", call=self.id)
+            return
         if not tracks.audio:
             _log.warning("no audio", call=self.id, detail="the source offers no audio track")
         if not tracks.video:
@@ -261,6 +273,7 @@ class Call:
         if participant not in self.participants:
             pipeline = Pipeline(self.id, participant, self.stages, self.sink)
             self.participants[participant] = pipeline
+            self._joined[participant] = self._now()
         return self.participants[participant]
 
     async def _finish(self, intake: CallIntake) -> None:
@@ -272,7 +285,8 @@ class Call:
                 await pipeline.unseen(gap)
                 if pipeline.tracks.audio:
                     await pipeline.hear(gap, LostReason.PAUSED)
-            heard = pipeline.heard
+            # Of who has left nothing is missing.
+            heard = pipeline.heard if pipeline.tracks.audio else None
             if heard is not None and self.source.live and intake.now() - heard > IDLE_AFTER:
                 gap = Gap(pipeline.participant, Span(heard, intake.now()), LostReason.IDLE)
                 await pipeline.hear(gap, LostReason.IDLE)

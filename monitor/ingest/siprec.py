@@ -123,6 +123,7 @@ class SiprecSource:
                 await self._drop(stream)
         for label, line in wanted.items():
             await self._take(label, line, carried[label], opened.get(label))
+        await self._excuse({carried[label].participant for label in wanted})
         return tuple(self._port(line.label) if line.taken else 0 for line in lines)
 
     def hang_up(self, reason: str = "ended") -> None:
@@ -203,6 +204,13 @@ class SiprecSource:
         stream.held_since = None
         if fresh and intake is not None:
             await self._begin(stream, intake)
+
+    async def _excuse(self, there: set[str]) -> None:
+        """Say who has left the call: of them nothing is missing from now on."""
+        for participant in self._announced - there:
+            self._announced.discard(participant)
+            if self._intake is not None:
+                await self._intake.put(Tracks(participant, audio=False, video=False))
 
     async def _drop(self, stream: _Stream) -> None:
         """The client took a stream out of the session."""

@@ -35,7 +35,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """What one participant's source offers; known before the first frame."""
+    """What one participant's source offers; known before the first frame.
+
+    Neither, after there was something: the participant has left a call that goes on.
+    """
 
     participant: str
     audio: bool

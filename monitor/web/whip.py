@@ -11,6 +11,7 @@ from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
 from monitor.calls.pause import PauseReason
 from monitor.calls.registry import Registry
+from monitor.ingest.room import Room
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
 from monitor.web.auth import Gatekeeper
@@ -29,6 +30,7 @@ class Session:
 
     source: WebRtcSource
     call: Call
+    room: Room
     etag: str
     """Names the ICE session; trickled candidates must say which one they are for."""
 
@@ -41,6 +43,10 @@ def router(
     """Return the endpoint; `open_source(offer, participant)` makes the receiving end."""
     routes = APIRouter(tags=["whip"], route_class=DescribedRoute)
     sessions: dict[str, Session] = {}
+
+    def rooms() -> list[Room]:
+        return list({id(s.room): s.room for s in sessions.values()}.values())
+
     publish = Depends(gatekeeper.require("publish"))
 
     @routes.options("/whip", status_code=204)
@@ -63,33 +69,52 @@ def router(
     ) -> Response:
         """Take an SDP offer; the answer's Location is the session.
 
+        Offers with the same `call` are participants of one call, if they have different names.
         With `paused` nothing is monitored before the participant is resumed.
         """
         _content_type(request, _SDP)
-        registry.admit("whip")
+        # Each participant takes up as much of the machine as a call.
+        registry.admit("whip", reserved=sum(len(room) - 1 for room in rooms() if len(room)))
         offer = read_offer((await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n"))
         source = open_source(offer, participant or "remote")
         answer = await source.answer()
+        who = participant or "remote"
 
         def ended(call: Call) -> None:
-            sessions.pop(call.id, None)
+            for name in [name for name, session in sessions.items() if session.call is call]:
+                del sessions[name]
 
-        try:
-            started = registry.start(source, participant or "remote", call, ended)
-        except CapacityError:
-            # The last slot went while the answer was made.
-            await source.discard()
-            raise
+        joined = next(
+            (
+                s
+                for s in sessions.values()
+                if call and s.call.label == call and s.room.has_place(who)
+            ),
+            None,
+        )
+        if joined is not None:
+            room, started = joined.room, joined.call
+            room.join(who, source)
+            started.join(who)
+        else:
+            room = Room("whip", who, source)
+            try:
+                started = registry.start(room, who, call, ended)
+            except CapacityError:
+                # The last slot went while the answer was made.
+                await source.discard()
+                raise
         if paused is not None:
-            started.pause(participant or "remote", paused)
-        session = Session(source, started, f'"{secrets.token_hex(8)}"')
-        sessions[started.id] = session
+            started.pause(who, paused)
+        session = Session(source, started, room, f'"{secrets.token_hex(8)}"')
+        name = started.id if joined is None else f"{started.id}.{secrets.token_hex(4)}"
+        sessions[name] = session
         return Response(
             answer,
             status_code=201,
             media_type=_SDP,
             headers={
-                "Location": f"/whip/{started.id}",
+                "Location": f"/whip/{name}",
                 "ETag": session.etag,
                 "Accept-Patch": _FRAGMENT,
                 "X-Call-Id": started.id,
@@ -123,19 +148,26 @@ def router(
 
     @routes.delete("/whip/{session_id}", dependencies=[publish], responses=refusals(404))
     async def end_session(session_id: str) -> Response:
-        """End the session and its call."""
+        """End the session, and its call if nobody else is left in it."""
         session = _find(sessions, session_id)
         session.source.hang_up()
-        await registry.wait(session.call)
+        if len(session.room) <= 1:
+            await registry.wait(session.call)
+        sessions.pop(session_id, None)
         return Response(status_code=200)
 
     return routes
 
 
 def _find(sessions: dict[str, Session], session_id: str) -> Session:
-    if session_id not in sessions:
+    session = sessions.get(session_id)
+    if session is not None and not session.room.holds(session.source):
+        # The participant has left a call that goes on.
+        del sessions[session_id]
+        session = None
+    if session is None:
         raise Problem(404, "No such session", "the session has ended or never was")
-    return sessions[session_id]
+    return session
 
 
 def _content_type(request: Request, wanted: str) -> None:

@@ -100,6 +100,33 @@ def test_monitoring_may_wait_for_consent(service: Service, page: Page) -> None:
     assert (wrong.status_code, wrong.json()["field"]) == (422, "paused")
 
 
+def test_two_participants_of_one_call(service: Service, page: Page) -> None:
+    where, calls = [], set()
+    for name in ("alice", "bob"):
+        sdp = offer(page, "video/VP8")
+        about = {"call": "conference", "participant": name}
+        answer = service.http.post("/whip", content=sdp, params=about, headers=SDP)
+        assert answer.status_code == 201, answer.text
+        page.evaluate(ANSWER, answer.text)
+        page.evaluate("(window.parties ??= []).push(window.pc)")
+        where.append(answer.headers["location"])
+        calls.add(answer.headers["x-call-id"])
+    (call,) = calls
+
+    def scored() -> list[float]:
+        found = service.call(call)["participants"]
+        return [p["verdict"]["seconds"]["scored"] for p in found if p["verdict"]]
+
+    wait_until(lambda: len(scored()) == 2 and min(scored()) >= 2, 20, "both voices")
+    assert service.http.delete(where[0]).status_code == 200
+    assert service.call(call)["ended"] is None
+    assert service.http.delete(where[1]).status_code == 200
+    ended = service.call(call)
+    assert ended["ended"] == "ended"
+    for participant in ended["participants"]:
+        assert participant["verdict"]["seconds"]["lost"] < 1
+
+
 def test_trickled_candidates_connect(service: Service, page: Page) -> None:
     answer = post(service, offer(page, trickle=True))
     assert answer.status_code == 201, answer.text

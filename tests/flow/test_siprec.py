@@ -293,6 +293,10 @@ async def test_the_metadata_may_name_another_and_streams_may_come_and_go(parts: 
         call = await r.over()
     names = [tracks.participant for tracks, _ in call.participants]
     assert names == [CALLER, "bob@biloxi.example", "carol@chicago.example"]
+    # Who has left is not missed.
+    assert [tracks.audio for tracks, _ in call.participants] == [False, True, False]
+    assert call.participants[0][1] is not None
+    assert sum(call.participants[0][1].seconds.lost.values()) < 0.3
 
 
 async def test_the_client_hears_when_monitoring_ends_here(parts: Stages) -> None:

@@ -1,0 +1,132 @@
+"""WHIP sessions of one call and of several, on the real endpoint with participants of our own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from monitor.calls.admission import Slots
+from monitor.calls.registry import Registry
+from monitor.calls.stages import Stages
+from monitor.ingest.webrtc import WebRtcSource
+from monitor.ingest.whip import Offer
+from monitor.metrics import Metrics
+from monitor.protocols import Intake
+from monitor.types import AudioFrame, Tracks
+from monitor.web import problems, whip
+from monitor.web.auth import Gatekeeper, Grant, digest
+from tests.fakes import MemorySink, noise, stages
+from tests.fuzz.targets import OFFER
+
+SDP = {"Content-Type": "application/sdp", "Authorization": "Bearer good"}
+
+
+class Guest:
+    """Speaks in real time until it hangs up."""
+
+    def __init__(self, participant: str) -> None:
+        self.participant = participant
+        self.gone = asyncio.Event()
+
+    async def answer(self) -> str:
+        return "v=0"
+
+    async def discard(self) -> None:
+        self.gone.set()
+
+    def hang_up(self, reason: str = "ended") -> None:
+        self.gone.set()
+
+    async def run(self, intake: Intake) -> str:
+        await intake.put(Tracks(self.participant, audio=True, video=False))
+        while not self.gone.is_set():
+            at = intake.now()
+            await intake.put(AudioFrame(self.participant, at, noise(0, 0.1, 0.1).samples))
+            await asyncio.sleep(0.1)
+        return "ended"
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[Stages]:
+    found = stages()
+    yield found
+    found.executor.close()
+
+
+@asynccontextmanager
+async def served(
+    parts: Stages, limit: int = 5
+) -> AsyncIterator[tuple[httpx.AsyncClient, Registry]]:
+    registry = Registry(parts, MemorySink(), Metrics(), Slots(limit))
+    gatekeeper = Gatekeeper([Grant("phone", digest("good"), frozenset({"publish"}))])
+    app = FastAPI()
+    problems.install(app)
+
+    def open_source(offer: Offer, participant: str) -> WebRtcSource:
+        return cast(WebRtcSource, Guest(participant))
+
+    app.include_router(whip.router(registry, gatekeeper, open_source))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=SDP) as client:
+        yield client, registry
+    await registry.close()
+
+
+async def publish(client: httpx.AsyncClient, **parameters: Any) -> tuple[str, str]:
+    """Location and call."""
+    answer = await client.post("/whip", content=OFFER, params=parameters)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["location"], answer.headers["x-call-id"]
+
+
+async def test_sessions_with_one_label_are_participants_of_one_call(parts: Stages) -> None:
+    async with served(parts) as (client, registry):
+        alice, call = await publish(client, call="desk", participant="alice")
+        await asyncio.sleep(1)
+        bob, same = await publish(client, call="desk", participant="bob")
+        other, another = await publish(client, call="lobby", participant="bob")
+        assert same == call != another
+        assert len({alice, bob, other}) == 3
+        await asyncio.sleep(3.5)
+        assert (await client.delete(alice)).status_code == 200
+        assert (await client.delete(alice)).status_code == 404
+        (going,) = [c for c in registry if c.id == call]
+        assert going.ended is None
+        await asyncio.sleep(3)
+        assert (await client.delete(bob)).status_code == 200
+        (ended,) = [c for c in registry if c.id == call]
+        assert ended.ended == "ended"
+        seconds = {}
+        for tracks, verdict in ended.participants:
+            assert verdict is not None
+            spent = verdict.seconds
+            assert sum(spent.lost.values()) < 0.3, tracks
+            seconds[tracks.participant] = spent.scored + spent.unmonitored
+        # Nothing before coming and nothing after leaving is missing.
+        assert seconds["alice"] == pytest.approx(4.5, abs=0.6)
+        assert seconds["bob"] == pytest.approx(6.5, abs=0.6)
+
+
+async def test_who_is_there_already_begins_a_call_of_its_own(parts: Stages) -> None:
+    async with served(parts) as (client, _):
+        _, first = await publish(client, call="desk", participant="alice")
+        _, second = await publish(client, call="desk", participant="alice")
+        _, third = await publish(client, participant="alice")
+        _, fourth = await publish(client, participant="bob")
+        assert len({first, second, third, fourth}) == 4
+
+
+async def test_a_participant_who_joins_may_be_paused_and_takes_up_a_slot(parts: Stages) -> None:
+    async with served(parts, limit=2) as (client, registry):
+        _, call = await publish(client, call="desk", participant="alice")
+        await publish(client, call="desk", participant="bob", paused="consent")
+        (record,) = [c for c in registry if c.id == call]
+        assert set(record.paused) == {"bob"}
+        full = await client.post(
+            "/whip", content=OFFER, params={"call": "desk", "participant": "c"}
+        )
+        assert full.status_code == 503
