@@ -14,8 +14,9 @@ import monitor
 from monitor.access import grants
 from monitor.alerting import Alerting
 from monitor.archive import Archive, provenance
-from monitor.calls.admission import CapacityError, Slots
+from monitor.calls.admission import CapacityError, Level
 from monitor.calls.call import CallRecord
+from monitor.calls.governor import Governor, GovernorOptions
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.canary import Canary, Kind
@@ -105,12 +106,15 @@ class Service:
             Fanout([self.alerting.outbox, self._archive.recorder]),
         )
         keep = self._archive.keep
-        self.registry = Registry(
-            self._stages, heard, self.metrics, Slots(settings.limits.calls), keep
-        )
+        governing = GovernorOptions(**settings.governor.model_dump())
+        self._governor = Governor(settings.limits.calls, governing, self._thin)
+        self.registry = Registry(self._stages, heard, self.metrics, self._governor, keep)
         if settings.bound_to_loopback:
             offer_loopback()
         self.app = self._build()
+
+    def _thin(self, level: Level) -> None:
+        self.registry.govern(level)
 
     def _find(self, call: str) -> CallRecord | None:
         return self.registry.find(call)
@@ -208,6 +212,9 @@ class Service:
             await stack.enter_async_context(self._telephony.listening())
             canary = asyncio.create_task(self._canary.run())
             stack.callback(canary.cancel)
+            waited, observe = self._stages.executor.lateness, self.metrics.loop_lag.observe
+            governing = asyncio.create_task(self._governor.run(waited, observe))
+            stack.callback(governing.cancel)
             yield
 
     def _pull_sources(self) -> None:

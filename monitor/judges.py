@@ -1,5 +1,6 @@
 """Settings → detectors, their policies, and what watches both for drift."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,11 +24,13 @@ from monitor.detectors.lipsync import LipSync
 from monitor.detectors.pulse import Pulse
 from monitor.detectors.reflections import Reflections
 from monitor.detectors.voice import VoiceDetector
+from monitor.inference import device
 from monitor.inference.catalogue import Catalogue, CatalogueError, Model, default_folder
 from monitor.inference.executor import Executor
+from monitor.inference.onnx import CPU
 from monitor.metrics import Metrics
 from monitor.protocols import Cue, FaceJudge
-from monitor.settings import Settings
+from monitor.settings import Settings, SettingsError
 from monitor.types import AlertType
 
 _log = log.get(__name__)
@@ -37,7 +40,9 @@ RECENT_WINDOWS = 20_000
 """Scored windows that count as now for drift: some five hours of speech."""
 
 
-def load_judges(folder: Path, others: Judges | None = None) -> Judges:
+def load_judges(
+    folder: Path, others: Judges | None = None, providers: Sequence[str] = (CPU,)
+) -> Judges:
     """Load and check the models of a folder; raises CatalogueError naming what is wrong.
 
     Detectors that `others` loaded from the same model file are shared.
@@ -48,9 +53,9 @@ def load_judges(folder: Path, others: Judges | None = None) -> Judges:
         raise CatalogueError(f"{catalogue.folder}: model 'voice' has no decision file")
     policies = {AlertType.VOICE: load_policy(model.decision, model)}
     same = others is not None and others.voice.model == model.version
-    voice = others.voice if others is not None and same else VoiceDetector(model)
+    voice = others.voice if others is not None and same else VoiceDetector(model, providers)
     cues = physical_cues(catalogue) if LANDMARKS in catalogue.models else ()
-    return Judges(voice, _face(catalogue, policies, others), policies, cues)
+    return Judges(voice, _face(catalogue, policies, others, providers), policies, cues)
 
 
 def physical_cues(catalogue: Catalogue) -> tuple[Cue, ...]:
@@ -61,13 +66,16 @@ def physical_cues(catalogue: Catalogue) -> tuple[Cue, ...]:
     )  # fmt: skip
 
 
-def load_landmarker(folder: Path) -> Landmarker:
+def load_landmarker(folder: Path, providers: Sequence[str] = (CPU,)) -> Landmarker:
     """Load and check the model of landmarks; raises CatalogueError naming what is wrong."""
-    return Landmarker(Catalogue(folder).verified(LANDMARKS))
+    return Landmarker(Catalogue(folder).verified(LANDMARKS), providers)
 
 
 def _face(
-    catalogue: Catalogue, policies: dict[AlertType, policy.Policy], others: Judges | None
+    catalogue: Catalogue,
+    policies: dict[AlertType, policy.Policy],
+    others: Judges | None,
+    providers: Sequence[str],
 ) -> FaceJudge:
     """The face's detector; a folder without its model is one for voices only."""
     if "face" not in catalogue.models:
@@ -77,7 +85,7 @@ def _face(
         policies[AlertType.FACE] = load_policy(model.decision, model)
     if others is not None and others.face.model == model.version:
         return others.face
-    return FaceDetector(model)
+    return FaceDetector(model, providers)
 
 
 def load_policy(path: Path, model: Model) -> policy.Policy:
@@ -96,11 +104,18 @@ def load_policy(path: Path, model: Model) -> policy.Policy:
 
 
 def build_stages(settings: Settings, metrics: Metrics) -> Stages:
-    """Load and check every model; raises CatalogueError naming the file that is wrong."""
+    """Load and check every model; raises CatalogueError naming the file that is wrong.
+
+    Raises SettingsError for a device that is not there.
+    """
     folder = settings.models_dir or default_folder()
-    judges = load_judges(folder)
+    try:
+        providers = device.providers(settings.inference.device)
+    except device.DeviceError as error:
+        raise SettingsError(str(error)) from error
+    judges = load_judges(folder, providers=providers)
     other = settings.challenger_dir
-    challenger = load_judges(other, judges) if other is not None else None
+    challenger = load_judges(other, judges, providers) if other is not None else None
     for type_, used in judges.policies.items():
         detector = judges.voice if type_ is AlertType.VOICE else judges.face
         metrics.model.labels(detector.name, detector.model, used.identity).set(1)
@@ -119,7 +134,7 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
                 )
     if AlertType.FACE not in judges.policies:
         metrics.model.labels(judges.face.name, judges.face.model, "none").set(1)
-    landmarker = load_landmarker(folder) if judges.cues else None
+    landmarker = load_landmarker(folder, providers) if judges.cues else None
     timing = AlarmTiming(
         warm_up=settings.alarm.warm_up,
         clear_after=settings.alarm.clear_after,

@@ -32,10 +32,11 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
         self._states: dict[str, tuple[str, AlarmState]] = {}
 
     # As the executor's observer.
-    def stage(self, stage: str, waited: float, ran: float) -> None:
-        """Record one step's seconds of waiting and computing."""
+    def stage(self, stage: str, waited: float, ran: float, cpu: float) -> None:
+        """Record one step's seconds of waiting, of computing, and of CPU time."""
         self.wait.labels(stage).observe(waited)
         self.inference.labels(stage).observe(ran)
+        self.cpu.labels(stage).inc(cpu)
 
     # As a sink.
     def call_started(self, call: str, ingest: str, participant: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.analysis.faces import FaceFrame
+from monitor.analysis.faces import MIN_FACE_PX, FaceFrame
 from monitor.types import FaceWindow, Span
 
 _LATE_START = 0.5
@@ -115,8 +115,9 @@ class FaceWindower:
         }
         if faces:
             quality["faces"] = float(max(len(frame.others) for frame in frames) + 1)
-            for name in faces[0].quality:
-                quality[name] = float(np.median([face.quality[name] for face in faces]))
+            for name in sorted({name for face in faces for name in face.quality}):
+                values = [face.quality[name] for face in faces if name in face.quality]
+                quality[name] = float(np.median(values))
         others = [scores.others for _, scores in inside]
         return FaceWindow(
             participant=self._participant,
@@ -126,7 +127,8 @@ class FaceWindower:
                 np.array([logits[rank] for logits in others if len(logits) > rank], np.float32)
                 for rank in range(max(map(len, others)))
             ),
-            shown=any(face.crop is not None for face in faces),
+            # A face without a crop nobody wanted was wide enough, too.
+            shown=any(face.quality["face_px"] >= MIN_FACE_PX for face in faces),
             frames=len(frames),
             quality=quality,
         )

@@ -7,6 +7,7 @@ while (a camera that is off, an empty room) the cascade runs twice a second only
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from monitor.analysis.alignment import CROP_SIDE, Points, align
 from monitor.analysis.cascade import Boxes, Cascade, Face, overlap
+from monitor.analysis.smoothing import SteadyPoints
 from monitor.types import Image, Quality, VideoFrame
 
 MIN_FACE_PX = 80.0
@@ -37,10 +39,6 @@ _MOST_OTHERS = 3
 """Further faces that are judged, at most: a crowd is not a participant."""
 _FAR = 0.12
 """O-Net looks again when it moved the box by more than this share of the width."""
-_REST_HZ = 1.0
-_HZ_PER_SPEED = 14.0
-"""Cut-off of the smoothing at rest, and its growth per face width a second: strong enough against
-the cascade's jitter, and within a hundredth of a face width of a head in a quick pan."""
 _NOSE_DEPTH = 0.4
 """How far the tip of the nose stands out, as a share of the distance between the eyes."""
 _LUMA_BITS = 8
@@ -59,12 +57,13 @@ class TrackedFace:
     score: float
     """Probability of a face."""
     crop: NDArray[np.uint8] | None
-    """Shape (3, 224, 224), RGB, upright; None when the face is narrower than `MIN_FACE_PX`."""
+    """Shape (3, 224, 224), RGB, upright; None when the face is narrower than `MIN_FACE_PX`, or
+    nobody wanted it."""
     quality: Quality
-    """face_px: width of the box in pixels of the picture; sharpness: variance of the Laplacian of
-    the luma (0 to 255) of the face at 64 pixels width; brightness: mean luma, 0 to 1;
-    yaw_degrees: positive towards the picture's right, a rough measure; bits_per_pixel: as in the
-    VideoFrame."""
+    """face_px: width of the box in pixels of the picture; yaw_degrees: positive towards the
+    picture's right, a rough measure; bits_per_pixel: as in the VideoFrame. Unless a crop was
+    possible and not wanted, sharpness: variance of the Laplacian of the luma (0 to 255) of the face
+    at 64 pixels width, and brightness: mean luma, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,15 @@ class FaceTracker:
         self._searched = -math.inf
         self._empty_since: float | None = None
         self._unconfirmed = 0
-        self._steadied = _Steadied()
+        self._steadied = SteadyPoints()
         self._size = np.zeros(2)
 
-    def look(self, frame: VideoFrame) -> FaceFrame:
-        """Find the face in the next picture; pictures come in order of time, at any rate."""
+    def look(self, frame: VideoFrame, wanted: Callable[[], bool] = lambda: True) -> FaceFrame:
+        """Find the face in the next picture; pictures come in order of time, at any rate.
+
+        `wanted` is asked whether the followed face's crop is, where there can be one: making it
+        costs as much as following the face. With further faces there is one in any case.
+        """
         self._fit(frame.image)
         before = self._face
         if self._resting(frame.time):
@@ -117,9 +120,10 @@ class FaceTracker:
         else:
             self._empty_since = None
             if not same:
-                self._steadied = _Steadied()
+                self._steadied = SteadyPoints()
                 self._unconfirmed = 0
-            tracked = self._tracked(frame, face)
+            cropped = face.width < MIN_FACE_PX or wanted() or bool(others)
+            tracked = self._tracked(frame, face, cropped)
         return FaceFrame(
             participant=frame.participant,
             time=frame.time,
@@ -136,7 +140,7 @@ class FaceTracker:
             ratio = size / self._size
             box = self._face.box * np.concatenate([ratio, ratio])
             self._face = Face(box, self._face.landmarks * ratio, self._face.score)
-            self._steadied = _Steadied()
+            self._steadied = SteadyPoints()
         self._size = size
 
     def _resting(self, time: float) -> bool:
@@ -202,37 +206,16 @@ class FaceTracker:
             return best, False
         return same, True
 
-    def _tracked(self, frame: VideoFrame, face: Face) -> TrackedFace:
+    def _tracked(self, frame: VideoFrame, face: Face, cropped: bool) -> TrackedFace:
         points = np.concatenate([face.box.reshape(2, 2), face.landmarks])
         points = self._steadied.next(frame.time, points)
         steady = Face(points[:2].reshape(4), points[2:], face.score)
-        return _measured(frame, steady, yaw_degrees(face.landmarks))
-
-
-class _Steadied:
-    """Points smoothed by a low-pass whose cut-off rises with their speed.
-
-    Casiez et al. 2012, "1 euro filter", with one speed for all points: that of the box, in face
-    widths a second.
-    """
-
-    def __init__(self) -> None:
-        self._time = -math.inf
-        self._points: Points | None = None
-
-    def next(self, time: float, points: Points) -> Points:
-        """The smoothed points at `time`; the first two are the corners of the box."""
-        elapsed = time - self._time
-        self._time = time
-        if self._points is None or elapsed <= 0:
-            self._points = points
-            return points
-        step = points - self._points
-        speed = float(np.abs(step[:2]).max()) / float(points[1, 0] - points[0, 0]) / elapsed
-        cutoff = _REST_HZ + _HZ_PER_SPEED * speed
-        share = 1 / (1 + 1 / (2 * math.pi * cutoff * elapsed))
-        self._points = self._points + share * step
-        return self._points
+        yaw = yaw_degrees(face.landmarks)
+        if cropped:
+            return _measured(frame, steady, yaw)
+        return TrackedFace(
+            steady.box, steady.landmarks, steady.score, None, _outline(frame, steady, yaw)
+        )
 
 
 def sharpness(luma: NDArray[np.float32]) -> float:
@@ -266,13 +249,16 @@ def _measured(frame: VideoFrame, face: Face, yaw: float | None = None) -> Tracke
     crop = align(image, face.landmarks) if face.width >= MIN_FACE_PX else None
     luma = _luma(crop if crop is not None else align(image, face.landmarks, CROP_SIDE // 2))
     quality = {
-        "face_px": face.width,
+        **_outline(frame, face, yaw if yaw is not None else yaw_degrees(face.landmarks)),
         "sharpness": sharpness(luma),
         "brightness": float(luma.mean()) / 255,
-        "yaw_degrees": yaw if yaw is not None else yaw_degrees(face.landmarks),
-        "bits_per_pixel": frame.bits_per_pixel,
     }
     return TrackedFace(face.box, face.landmarks, face.score, crop, quality)
+
+
+def _outline(frame: VideoFrame, face: Face, yaw: float) -> dict[str, float]:
+    """The part of the quality that needs no look at the face."""
+    return {"face_px": face.width, "yaw_degrees": yaw, "bits_per_pixel": frame.bits_per_pixel}
 
 
 def _prominence(face: Face, image: Image) -> float:

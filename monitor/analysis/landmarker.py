@@ -1,6 +1,7 @@
 """A face in one picture → 104 landmarks and pose, followed from picture to picture."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.analysis.alignment import TEMPLATE, Map, Pixels, Points, inverted, similarity
 from monitor.inference.catalogue import Model
-from monitor.inference.onnx import Session
+from monitor.inference.onnx import CPU, Session
 from monitor.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from monitor.types import MOUTH_SHAPE, Image
 
@@ -42,9 +43,9 @@ class Landmarks:
 class Landmarker:
     """The network of `models/landmarks`; safe to share between calls."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, providers: Sequence[str] = (CPU,)) -> None:
         self.model = model.version
-        self._session = Session(model.path)
+        self._session = Session(model.path, providers)
         # The first run allocates; a call should not pay for it.
         self._run(np.zeros((1, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))
 

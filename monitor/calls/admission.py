@@ -9,9 +9,9 @@ RETRY_SECONDS = 10
 
 
 class Level(IntEnum):
-    """What of a live call is looked at; each level leaves out what those before it do, and more.
+    """What of live calls is looked at; each level leaves out what those before it do, and more.
 
-    The voice is judged at every level.
+    The voice is judged at every level. Replays know only the first one.
     """
 
     FULL = 0
@@ -20,8 +20,8 @@ class Level(IntEnum):
     """No landmarks: physical cues are not evaluated."""
     FEW_LOOKS = 2
     """The face is followed and judged in one picture a second."""
-    VOICE_ONLY = 3
-    """No picture is looked at: the face is not evaluated."""
+    KEY_FRAMES = 3
+    """Only key frames are decoded: the face is judged where there is one, else not evaluated."""
 
 
 class CapacityError(Exception):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor import log
+from monitor.calls.admission import Level
 from monitor.calls.intake import Arrival, CallIntake
 from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.pipeline import Pipeline
 from monitor.calls.stages import Stages
+from monitor.calls.thinning import Thinning
 from monitor.metrics import Metrics
 from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source, SourceError
@@ -20,6 +22,8 @@ _log = log.get(__name__)
 
 IDLE_AFTER = 2.5
 """Seconds without audio after which a live participant's time is booked as lost."""
+KEY_FRAMES_EVERY = 2.0
+"""Seconds between the key frames that are asked for when nothing else is decoded."""
 _TICK = 0.5
 
 
@@ -68,7 +72,7 @@ class Call:
     """Call seconds at which each participant was first heard of."""
     _paused: dict[str, Pause] = field(default_factory=dict)
     _intake: CallIntake | None = None
-    _key_frames: float | None = None
+    _thinning: Thinning = field(default_factory=Thinning)
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
 
@@ -117,14 +121,16 @@ class Call:
             self.sink.paused(self.id, participant, self._now(), None)
             _log.info("monitoring resumed", call=self.id, participant=participant)
 
-    def thin_video(self, key_frames: float | None) -> None:
-        """Decode only key frames, one every `key_frames` seconds; None decodes every picture again.
+    def thin(self, level: Level) -> None:
+        """Look at no more than `level` says from now on; a replay is never thinned."""
+        if self.source.live:
+            self._thinning.change(self._now(), level)
+            if self._intake is not None:
+                self._thin_video(self._intake)
 
-        At any time, also before the source runs; what it means is said at `Intake.key_frames`.
-        """
-        self._key_frames = key_frames
-        if self._intake is not None:
-            self._intake.key_frames = key_frames
+    def _thin_video(self, intake: CallIntake) -> None:
+        few = self._thinning.level >= Level.KEY_FRAMES
+        intake.key_frames = KEY_FRAMES_EVERY if few else None
 
     def _now(self) -> float:
         """Call seconds; 0 before the first media."""
@@ -154,7 +160,7 @@ class Call:
             self._paused,
             self.evidence,
         )
-        intake.key_frames = self._key_frames
+        self._thin_video(intake)
         self.sink.call_started(self.id, self.source.ingest, self.participant)
         _log.info("call started", call=self.id, ingest=self.source.ingest)
         reason = "fault"
@@ -271,7 +277,7 @@ class Call:
 
     def _pipeline(self, participant: str) -> Pipeline:
         if participant not in self.participants:
-            pipeline = Pipeline(self.id, participant, self.stages, self.sink)
+            pipeline = Pipeline(self.id, participant, self.stages, self.sink, self._thinning)
             self.participants[participant] = pipeline
             self._joined[participant] = self._now()
         return self.participants[participant]

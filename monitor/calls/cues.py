@@ -14,8 +14,10 @@ from monitor.analysis.faces import FaceFrame
 from monitor.analysis.landmarker import Landmarker, LandmarkTracker, crop_points, mouth, skin
 from monitor.analysis.sound import MelBands
 from monitor.calls.absence import Absences
+from monitor.calls.admission import Level
 from monitor.calls.judgement import measured
 from monitor.calls.stages import Stages
+from monitor.calls.thinning import Thinning
 from monitor.protocols import Cue
 from monitor.sampling import Pace
 from monitor.types import (
@@ -40,10 +42,18 @@ _CONTINUES = 0.05
 class CuePath:
     """The physical cues of one participant."""
 
-    def __init__(self, call: str, participant: str, stages: Stages, landmarker: Landmarker) -> None:
+    def __init__(
+        self,
+        call: str,
+        participant: str,
+        stages: Stages,
+        landmarker: Landmarker,
+        thinning: Thinning,
+    ) -> None:
         self._call = call
         self._participant = participant
         self._stages = stages
+        self._thinning = thinning
         self._windower = CueWindower(participant)
         self._tracker = LandmarkTracker(landmarker)
         self._cropping = Pace(lambda _: CROPS_HZ)
@@ -63,7 +73,8 @@ class CuePath:
             self._tracker.restart()
         outcomes = await self._measured(ended)
         self._shown_until = picture.time
-        if self._stages.sampling.bursting(picture.time):
+        full = self._thinning.level is Level.FULL
+        if full and self._stages.sampling.bursting(picture.time):
             try:
                 frame = await self._stages.executor.run(
                     "landmarks", partial(self._find, picture, seen)
@@ -122,7 +133,8 @@ class CuePath:
         outcomes: list[Outcome] = []
         for window in windows:
             readings = await self._stages.executor.run("cues", partial(self._readings, window))
-            away = self._shown_until < window.fresh.start
+            undecoded = self._thinning.most(window.fresh) >= Level.KEY_FRAMES
+            away = self._shown_until < window.fresh.start and not undecoded
             lost = self._absences.take(window.fresh, away)
             outcomes += [self._outcome(cue, window, r, lost) for cue, r in readings]
         return outcomes
@@ -135,7 +147,13 @@ class CuePath:
         ]
 
     def _unseen(self, window: CueWindow) -> AbstentionReason | None:
-        """Why nothing new was seen; None if something was."""
+        """Why nothing new was seen; None if something was.
+
+        What was in part left out on purpose counts as not seen: it shall not pass for all of it.
+        """
+        thinned = self._thinning.most(window.fresh) > Level.FULL
+        if thinned and self._stages.sampling.bursts_in(window.fresh):
+            return AbstentionReason.NOT_EVALUATED
         if len(window.times) and window.times[-1] >= window.fresh.start:
             return None
         if self._shown_until < window.fresh.start:

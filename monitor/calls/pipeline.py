@@ -4,6 +4,7 @@ from monitor.calls import preview
 from monitor.calls.cues import CuePath
 from monitor.calls.face import FacePath
 from monitor.calls.stages import Stages
+from monitor.calls.thinning import Thinning
 from monitor.calls.voice import Judged, VoicePath
 from monitor.decision.alarm import Transition
 from monitor.decision.participant import ParticipantDecision, TypedTransition
@@ -25,7 +26,9 @@ from monitor.types import (
 class Pipeline:
     """A participant while the call lasts: its voice, its face, and what is decided."""
 
-    def __init__(self, call: str, participant: str, stages: Stages, sink: Sink) -> None:
+    def __init__(
+        self, call: str, participant: str, stages: Stages, sink: Sink, thinning: Thinning
+    ) -> None:
         self.participant = participant
         self.tracks = Tracks(participant, audio=True, video=True)
         self.verdict: Verdict | None = None
@@ -33,6 +36,7 @@ class Pipeline:
         self._call = call
         self._stages = stages
         self._sink = sink
+        self._thinning = thinning
         self._voice: VoicePath | None = None
         self._face: FacePath | None = None
         self._cues: CuePath | None = None
@@ -63,7 +67,7 @@ class Pipeline:
     async def see(self, frame: VideoFrame) -> None:
         """Take a picture in."""
         if self._face is None:
-            self._face = FacePath(self._call, self.participant, self._stages)
+            self._face = FacePath(self._call, self.participant, self._stages, self._thinning)
             self._cues = self._cue_path()
         seen = await self._face.push(frame)
         if seen.frame is not None and seen.frame.lost:
@@ -113,7 +117,7 @@ class Pipeline:
         stages = self._stages
         if stages.landmarker is None or not stages.sampling.burst_seconds:
             return None
-        return CuePath(self._call, self.participant, stages, stages.landmarker)
+        return CuePath(self._call, self.participant, stages, stages.landmarker, self._thinning)
 
     def _show(self, picture: Preview | None) -> None:
         if picture is not None:

@@ -42,6 +42,8 @@ class Registry:
         self._tasks: dict[str, asyncio.Task[str]] = {}
         self._active: dict[str, Call] = {}
         self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
+        metrics.slots.set_function(lambda: self.free)
+        metrics.governor.set_function(lambda: self.level)
 
     def admit(self, ingest: str, reserved: int = 0) -> None:
         """Raise CapacityError if no further call can be monitored beside `reserved` others."""
@@ -71,8 +73,8 @@ class Registry:
             label=label,
             evidence=self._evidence(call_id, source.ingest, label),
         )
+        call.thin(self._admission.level)
         self._active[call.id] = call
-        self._govern()
         task = asyncio.create_task(call.run(), name=f"call-{call.id}")
         self._tasks[call.id] = task
 
@@ -81,7 +83,6 @@ class Registry:
             self._tasks.pop(call.id, None)
             # Only the record: an ended call's buffers and connection are let go.
             self._ended.append(call.record())
-            self._govern()
             if not task.cancelled() and (error := task.exception()) is not None:
                 _log.error("call failed", call=call.id, exc_info=error)
             if ended is not None:
@@ -151,5 +152,7 @@ class Registry:
         if (task := self._tasks.get(call.id)) is not None:
             await asyncio.wait({task})
 
-    def _govern(self) -> None:
-        self._metrics.governor.set(0 if self.free else 1)
+    def govern(self, level: Level) -> None:
+        """Look at no more of every live call than `level` says."""
+        for call in self._active.values():
+            call.thin(level)

@@ -14,6 +14,7 @@ from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import CatalogueError, default_folder
+from monitor.settings import SettingsError
 from monitor.sources import open_file
 
 
@@ -66,7 +67,12 @@ def calibrate(
             budgets={"review": review_budget, "alert": alert_budget},
             statistic=statistic,
         )
-    except (calibration.CalibrationError, CatalogueError, FileNotFoundError) as error:
+    except (
+        calibration.CalibrationError,
+        CatalogueError,
+        FileNotFoundError,
+        SettingsError,
+    ) as error:
         fail(str(error))
     for line in calibration.describe(certificate):
         typer.echo(line)

@@ -15,6 +15,7 @@ from monitor import log, replay
 from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.settings import SettingsError
 from monitor.sources import open_file
 
 
@@ -32,7 +33,7 @@ def score(
     log.configure("warning")
     try:
         stages, metrics = build_offline(chosen)
-    except (CatalogueError, FileNotFoundError) as error:
+    except (CatalogueError, FileNotFoundError, SettingsError) as error:
         fail(str(error))
     bad = 0
     for path in files:

@@ -10,6 +10,7 @@ from monitor import log, terminal
 from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.settings import SettingsError
 from monitor.sources import SCHEMES, Wanted, open_file, open_pull
 
 
@@ -28,7 +29,7 @@ def watch(
             else open_file(chosen, Path(uri), "remote")
         )
         problem = asyncio.run(terminal.watch(log.redact(uri), source, stages, metrics))
-    except (CatalogueError, FileNotFoundError, ValueError) as error:
+    except (CatalogueError, FileNotFoundError, SettingsError, ValueError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         problem = ""

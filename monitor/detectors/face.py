@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.inference.catalogue import Model
-from monitor.inference.onnx import Session
+from monitor.inference.onnx import CPU, Session
 from monitor.types import AbstentionReason, FaceLook, FaceWindow, Reading
 
 MAX_YAW = 40.0
@@ -22,9 +22,9 @@ class FaceDetector:
 
     name = "face"
 
-    def __init__(self, model: Model | None = None) -> None:
+    def __init__(self, model: Model | None = None, providers: Sequence[str] = (CPU,)) -> None:
         self.model = model.version if model is not None else "none"
-        self._session = Session(model.path) if model is not None else None
+        self._session = Session(model.path, providers) if model is not None else None
         if self._session is not None:
             # The first run allocates; a call should not pay for it.
             self.look(np.zeros((1, 3, _SIDE, _SIDE), np.uint8))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitor.inference.catalogue import Model
-from monitor.inference.onnx import Session
+from monitor.inference.onnx import CPU, Session
 from monitor.types import AbstentionReason, AudioWindow
 
 MAX_MISSING = 0.5
@@ -33,9 +33,9 @@ class VoiceDetector:
 
     name = "voice"
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, providers: Sequence[str] = (CPU,)) -> None:
         self.model = model.version
-        self._session = Session(model.path)
+        self._session = Session(model.path, providers)
         # The first run allocates; a call should not pay for it.
         self._session.run({self._session.inputs[0]: np.zeros((1, 48_000), np.float32)})
 

@@ -28,7 +28,10 @@ class CallFamilies:
             registry=r,
         )
         self.calls_refused = Counter(
-            "monitor_calls_refused", "Calls not taken: capacity", ["ingest", "reason"], registry=r
+            "monitor_calls_refused",
+            "Calls not taken: capacity (every slot is in use), overload (the machine is late)",
+            ["ingest", "reason"],
+            registry=r,
         )
         self.seconds = Counter(
             "monitor_seconds",
@@ -53,6 +56,15 @@ class CallFamilies:
             "monitor_inference_wait_seconds",
             "Wait for an inference thread",
             ["stage"],
+            buckets=_FAST,
+            registry=r,
+        )
+        self.cpu = Counter(
+            "monitor_cpu_seconds", "CPU time of inference threads", ["stage"], registry=r
+        )
+        self.loop_lag = Histogram(
+            "monitor_loop_lag_seconds",
+            "By how much the event loop is late; looked at twenty times a second",
             buckets=_FAST,
             registry=r,
         )
@@ -122,6 +134,13 @@ class CallFamilies:
         self.faces = Counter("monitor_faces", "Face tracks found and lost", ["event"], registry=r)
         self.governor = Gauge(
             "monitor_governor_level",
-            "0 takes new calls, 1 refuses them: every slot is in use",
+            "What of live calls is looked at: 0 everything, 1 no physical cues, 2 one picture a "
+            "second, 3 key frames only; the voice always",
+            registry=r,
+        )
+        self.slots = Gauge(
+            "monitor_call_slots_free",
+            "Further calls that can be taken now; 0 when every slot is in use or the machine "
+            "is late",
             registry=r,
         )

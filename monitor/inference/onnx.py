@@ -14,6 +14,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
 Tensor = NDArray[Any]
+CPU = "CPUExecutionProvider"
+
+
+def available() -> list[str]:
+    """Execution providers that this build of ONNX Runtime has."""
+    return list(ort.get_available_providers())
 
 
 class Session:
@@ -23,7 +29,8 @@ class Session:
     never compete for cores or burn them while waiting.
     """
 
-    def __init__(self, model: Path | bytes) -> None:
+    def __init__(self, model: Path | bytes, providers: Sequence[str] = (CPU,)) -> None:
+        """`providers` as `device.providers` gives them; only detectors compute elsewhere."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -32,7 +39,7 @@ class Session:
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = 3
         source = model if isinstance(model, bytes) else str(model)
-        self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(source, options, providers=list(providers))
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 

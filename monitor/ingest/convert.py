@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,9 +21,12 @@ class AudioConverter:
     def __init__(self) -> None:
         self._resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
 
-    def convert(self, frame: av.AudioFrame) -> Waveform:
-        """Return the samples that are ready, shape (samples,); may be empty."""
-        return self._join(self._resampler.resample(frame))
+    def convert(self, *frames: av.AudioFrame) -> Waveform:
+        """Return the samples that are ready, shape (samples,); may be empty.
+
+        Several frames, alike and one after the other, cost hardly more than one.
+        """
+        return self._join(self._resampler.resample(_joined(frames)))
 
     def flush(self) -> Waveform:
         """Return what the resampler still holds."""
@@ -37,6 +40,28 @@ class AudioConverter:
         samples = np.concatenate(parts).astype(np.float32, copy=False)
         # A float stream may hold anything. One NaN would stay in every recurrent state after it.
         return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:
+    first = frames[0]
+    if len(frames) == 1:
+        return first
+    sound = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+    joined = av.AudioFrame.from_ndarray(sound, first.format.name, first.layout.name)
+    joined.sample_rate = first.sample_rate
+    return joined
+
+
+BLOCK = 0.1
+"""Seconds of sound that are converted and handed over at once. A call costs more than its work on
+the 20 ms of a packet, and a block ends where a window may, so that no window waits for it."""
+_HELD = 0.003
+"""Seconds that the resampler holds back; a window's end is out when so much more has come."""
+
+
+def ends_block(start: float, end: float) -> bool:
+    """Whether sound from `start` to `end` (call seconds) completes a block of the call's grid."""
+    return math.floor((end - _HELD) / BLOCK) > math.floor((start - _HELD) / BLOCK)
 
 
 _RATE_SECONDS = 4.0

@@ -1,13 +1,16 @@
 """What a live container holds, decoded into a call."""
 
 import threading
+from collections.abc import Callable, Sequence
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from monitor.clock import MediaClock
-from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
+from monitor.ingest.convert import AudioConverter, VideoSampler, ends_block, seconds
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
@@ -44,16 +47,36 @@ class Feed:
         if not streams:
             raise SourceError("no_media", "no audio and no video stream")
         intake.put_threadsafe(Tracks(self._participant, audio is not None, video is not None))
-        # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
-        clock = MediaClock(intake.now)
         self._thinned = False
-        converter, sampler = AudioConverter(), VideoSampler(self._sampling, self._video_width)
-        heard: float | None = None
         keep = intake.encoded
         tape = Tape(self._participant, keep, streams) if keep is not None else None
         if video is not None:
             # One decoder thread: this thread is already the stream's own.
             video.thread_type = "NONE"
+
+        def hand_over(frame: AudioFrame | VideoFrame) -> None:
+            intake.put_threadsafe(frame)
+            if tape is not None:
+                tape.frame(frame)
+
+        sound = _Sound(self._participant, hand_over)
+        try:
+            self._deliver(container, streams, intake, tape, sound, hand_over)
+        finally:
+            sound.flush()
+
+    def _deliver(
+        self,
+        container: InputContainer,
+        streams: Sequence[AudioStream | VideoStream],
+        intake: Intake,
+        tape: Tape | None,
+        sound: "_Sound",
+        hand_over: Callable[[VideoFrame], None],
+    ) -> None:
+        # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
+        clock = MediaClock(intake.now)
+        sampler = VideoSampler(self._sampling, self._video_width)
         for packet in container.demux(streams):
             if self._stopped.is_set():
                 return
@@ -61,7 +84,8 @@ class Feed:
                 shown = seconds(packet.pts, packet.time_base)
                 if shown is not None:
                     tape.packet(packet, clock.time(shown))
-            thinned = packet.stream is video and self._only_key_frames(packet, intake)
+            video = packet.stream if isinstance(packet.stream, VideoStream) else None
+            thinned = video is not None and self._only_key_frames(packet, intake)
             if thinned and not packet.is_keyframe:
                 shown = seconds(packet.pts, packet.time_base)
                 if shown is not None:
@@ -85,26 +109,66 @@ class Feed:
                     continue
                 at = clock.time(at)
                 if isinstance(frame, av.AudioFrame):
-                    samples = converter.convert(frame)
-                    if heard is not None and abs(at - heard) < _HOLE:
-                        at = heard
-                    if len(samples):
-                        sound = AudioFrame(self._participant, at, samples)
-                        intake.put_threadsafe(sound)
-                        if tape is not None:
-                            tape.frame(sound)
-                        heard = at + len(samples) / SAMPLE_RATE
-                else:
-                    sampler.arrived(packet.size, at)
-                    image = sampler.sample(frame, at)
-                    if image is not None:
-                        picture = VideoFrame(self._participant, at, image, sampler.bits_per_pixel)
-                        intake.put_threadsafe(picture)
-                        if tape is not None:
-                            tape.frame(picture)
+                    sound.push(frame, at)
+                    continue
+                sampler.arrived(packet.size, at)
+                image = sampler.sample(frame, at)
+                if image is not None:
+                    rate = sampler.bits_per_pixel
+                    hand_over(VideoFrame(self._participant, at, image, rate))
 
     def _only_key_frames(self, packet: "av.Packet[Stream]", intake: Intake) -> bool:
         """Whether only key frames are decoded: they are all that is wanted, or can be used."""
         wanted = intake.key_frames is not None
         self._thinned = wanted or (self._thinned and not packet.is_keyframe)
         return self._thinned
+
+
+class _Sound:
+    """Decoded audio, handed over in blocks."""
+
+    def __init__(self, participant: str, hand_over: Callable[[AudioFrame], None]) -> None:
+        self._participant = participant
+        self._hand_over = hand_over
+        self._converter = AudioConverter()
+        self._frames: list[av.AudioFrame] = []
+        """Not converted yet; alike, and without a hole."""
+        self._at = 0.0
+        """Call seconds at which they begin."""
+        self._end = 0.0
+        """Call seconds at which they end."""
+        self._heard: float | None = None
+        """Call seconds up to which sound was handed over."""
+
+    def push(self, frame: av.AudioFrame, at: float) -> None:
+        """Take a frame that begins at call second `at`."""
+        last = self._frames[-1] if self._frames else None
+        if last is not None and (abs(at - self._end) >= _HOLE or not _alike(last, frame)):
+            self.flush()
+        if not self._frames:
+            self._at = self._end = at
+        begin, self._end = self._end, self._end + frame.samples / frame.sample_rate
+        self._frames.append(frame)
+        if ends_block(begin, self._end):
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits for its block to be complete."""
+        if not self._frames:
+            return
+        frames, self._frames = self._frames, []
+        samples = self._converter.convert(*frames)
+        at = self._at
+        if self._heard is not None and abs(at - self._heard) < _HOLE:
+            at = self._heard
+        if len(samples):
+            self._heard = at + len(samples) / SAMPLE_RATE
+            self._hand_over(AudioFrame(self._participant, at, samples))
+
+
+def _alike(one: av.AudioFrame, other: av.AudioFrame) -> bool:
+    return (one.sample_rate, one.format.name, one.layout.name) == (
+        other.sample_rate,
+        other.format.name,
+        other.layout.name,
+    )

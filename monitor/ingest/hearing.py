@@ -15,7 +15,7 @@ from av.audio.codeccontext import AudioCodecContext
 
 from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.alignment import TrackClock, unwrapped
-from monitor.ingest.convert import AudioConverter
+from monitor.ingest.convert import AudioConverter, ends_block
 from monitor.ingest.jitter import Delivery, JitterBuffer, RtpPacket
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Waveform
@@ -68,6 +68,12 @@ class Hearing:
         self._decoder: AudioCodecContext | None = None
         self._converter = AudioConverter()
         self._heard: float | None = None
+        """Call seconds up to which media was taken in."""
+        self._waiting: list[av.AudioFrame] = []
+        """Decoded, not converted yet; without a hole."""
+        self._begin = 0.0
+        """Call seconds at which they begin."""
+        self._given: float | None = None
         """Call seconds up to which media was handed on."""
         self._due = 0
         """Timestamp just after the latest packet's sound."""
@@ -89,6 +95,7 @@ class Hearing:
         """Yield all that waits: nothing more will come."""
         for delivery in self.buffer.flush():
             yield from self._hear(delivery, offset)
+        yield from self._block()
 
     def report(self, report: SenderReport) -> None:
         """Take in what the sender says about this track's time."""
@@ -105,6 +112,7 @@ class Hearing:
         arrived = max(0.0, packet.arrived + offset)
         restarted = delivery.restarted or _CODECS[name] is not self._codec
         if restarted:
+            yield from self._block()
             self._restart(_CODECS[name])
         assert self._codec is not None
         fresh = self._heard is None or restarted
@@ -115,26 +123,45 @@ class Hearing:
         silence = silent / self._codec.clock
         if silence > _SLACK and self._heard is not None and silence <= LONGEST_PAUSE:
             yield from self._pause(min(silence, at - self._heard))
-        samples = self._decode(packet.payload)
-        if samples is None:
+        frames = self._decode(packet.payload)
+        if frames is None:
             self.undecodable += 1
             return
+        length = self._frame / self._codec.clock
         if self.keep is not None:
-            length = self._frame / self._codec.clock
             encoding = self._codec.encoding
             self.keep(EncodedPacket(self._participant, encoding, packet.payload, at, length, True))
         if self._heard is not None:
-            # The resampler holds back a little; only a real hole moves the time.
+            # Timestamps are rounded; only a real hole moves the time.
             if at - self._heard >= _SLACK:
+                yield from self._block()
                 absent = silence > LONGEST_PAUSE
                 reason = LostReason.IDLE if absent else LostReason.NETWORK
-                yield Gap(self._participant, Span(self._heard, at), reason)
+                start = self._heard if self._given is None else self._given
+                yield Gap(self._participant, Span(start, at), reason)
             elif at - self._heard > -_SLACK:
                 at = self._heard
         self._last = packet.payload
         self._due = delivery.timestamp + self._frame
-        self._heard = max(self._heard or 0.0, at + len(samples) / SAMPLE_RATE)
+        self._heard = max(self._heard or 0.0, at + length)
+        if not self._waiting:
+            self._begin = at
+        self._waiting += frames
+        if ends_block(at, at + length):
+            yield from self._block()
+
+    def _block(self) -> Iterator[AudioFrame]:
+        """Hand on what waits for its block to be complete."""
+        if not self._waiting:
+            return
+        samples = self._converter.convert(*self._waiting)
+        self._waiting.clear()
+        at = self._begin
+        # The resampler holds back a little.
+        if self._given is not None and abs(at - self._given) < _SLACK:
+            at = self._given
         if len(samples):
+            self._given = at + len(samples) / SAMPLE_RATE
             yield AudioFrame(self._participant, at, samples)
 
     def _restart(self, codec: _Codec) -> None:
@@ -148,7 +175,7 @@ class Hearing:
         self._decoder = decoder
         self._converter = AudioConverter()
 
-    def _decode(self, payload: bytes) -> Waveform | None:
+    def _decode(self, payload: bytes) -> list[av.AudioFrame] | None:
         assert self._codec is not None
         assert self._decoder is not None
         try:
@@ -161,12 +188,15 @@ class Hearing:
         for frame in frames:
             # Call time comes from the packets; the resampler needs no timestamps.
             frame.pts = None
-        return np.concatenate([self._converter.convert(frame) for frame in frames])
+        return frames
 
     def _pause(self, seconds: float) -> Iterator[AudioFrame]:
         """Silence that the sender chose not to send, as its listeners hear it."""
+        yield from self._block()
+        start = self._given if self._given is not None else self._heard
+        assert start is not None
         assert self._heard is not None
-        left = round(seconds * SAMPLE_RATE)
+        left = round((self._heard + seconds - start) * SAMPLE_RATE)
         if left <= 0:
             return
         parts: list[Waveform] = []
@@ -175,11 +205,14 @@ class Hearing:
             # lost packets: what it would make up there is no voice that anybody spoke.
             empty = bytes([self._last[0] & 0xFC])
             frame = self._frame
-            while left > 0 and (made := self._decode(empty)) is not None and len(made):
-                parts.append(made[:left])
+            while left > 0 and (made := self._decode(empty)) is not None:
+                sound = self._converter.convert(*made)
+                if not len(sound):
+                    break
+                parts.append(sound[:left])
                 left -= len(parts[-1])
             self._frame = frame
         parts.append(np.zeros(max(0, left), np.float32))
         samples = np.concatenate(parts)
-        start, self._heard = self._heard, self._heard + len(samples) / SAMPLE_RATE
+        self._heard = self._given = start + len(samples) / SAMPLE_RATE
         yield AudioFrame(self._participant, start, samples)

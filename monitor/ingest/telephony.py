@@ -8,9 +8,9 @@ import av
 import numpy as np
 
 from monitor import log
-from monitor.ingest.convert import AudioConverter
+from monitor.ingest.convert import AudioConverter, ends_block
 from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
-from monitor.ingest.g711 import Codec
+from monitor.ingest.g711 import Codec, Samples
 from monitor.ingest.streamclock import Reorder, StreamClock
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
@@ -36,6 +36,12 @@ class _Voice:
         self._reorder = Reorder()
         self._converter = AudioConverter()
         self._rate = 0
+        self._waiting: list[Samples] = []
+        """Not converted yet, at `_rate` and without a hole."""
+        self._begin = 0.0
+        """Call seconds at which they begin."""
+        self._taken: float | None = None
+        """Call seconds up to which audio was taken in."""
         self._sent = 0.0
         """Stream seconds received, for dialects without timestamps."""
         self.heard: float | None = None
@@ -58,21 +64,38 @@ class _Voice:
         at = self.clock.place(stream, chunk.duration)
         if at is None or not len(chunk.samples):
             return
-        if self.heard is not None and abs(at - self.heard) < _SEAM:
-            at = self.heard
-        elif self.heard is not None or self._rate not in (0, chunk.rate):
+        joins = self._taken is not None and abs(at - self._taken) < _SEAM
+        if self._taken is not None and joins and self._rate in (0, chunk.rate):
+            at = self._taken
+        elif self._taken is not None or self._rate not in (0, chunk.rate):
             yield from self._tail()
         self._rate = chunk.rate
         if self._keep is not None and chunk.wire is not None:
             encoding = Encoding("audio", _ENCODED[chunk.wire.codec], chunk.rate, 1)
             own = chunk.wire.own()
             self._keep(EncodedPacket(self._participant, encoding, own, at, chunk.duration, True))
-        samples = np.ascontiguousarray(chunk.samples).reshape(1, -1)
+        if not self._waiting:
+            self._begin = at
+        self._waiting.append(chunk.samples)
+        self._taken = at + chunk.duration
+        if ends_block(at, self._taken):
+            yield from self._block()
+
+    def _block(self) -> Iterator[tuple[float, Waveform]]:
+        """Convert what waits."""
+        if not self._waiting:
+            return
+        samples = np.concatenate(self._waiting)[None]
+        self._waiting.clear()
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        frame.sample_rate = chunk.rate
+        frame.sample_rate = self._rate
+        at = self._begin
+        if self.heard is not None and abs(at - self.heard) < _SEAM:
+            at = self.heard
         yield from self._timed(at, self._converter.convert(frame))
 
     def _tail(self) -> Iterator[tuple[float, Waveform]]:
+        yield from self._block()
         if self.heard is not None and self._rate:
             yield from self._timed(self.heard, self._converter.flush())
         self._converter = AudioConverter()

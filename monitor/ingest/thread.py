@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from monitor.threads import named
+
 T = TypeVar("T")
 
 
@@ -26,6 +28,7 @@ async def run_in_own_thread(name: str, work: Callable[[], T]) -> T:
             future.set_result(result)  # type: ignore[arg-type]
 
     def target() -> None:
+        named(name)
         result: T | None = None
         error: BaseException | None = None
         try:

@@ -42,3 +42,25 @@ class Limits(Section):
     """0 means one per core."""
     upload_megabytes: float = Field(200.0, ge=0)
     """Of one recording that is uploaded to be replayed; 0 takes none."""
+
+
+class Governor(Section):
+    """When the machine counts as late, thins video and takes no further calls; seconds."""
+
+    enabled: bool = True
+    loop_lag: float = Field(0.15, gt=0)
+    """Mean lateness of the event loop from which video is thinned; from half of it no call is
+    taken."""
+    inference_wait: float = Field(0.3, gt=0)
+    """The same of the longest wait for an inference thread."""
+    rise_after: float = Field(1.5, ge=0)
+    """For how long it must last, before each level."""
+    recover_after: float = Field(15.0, gt=0)
+    """For how long it must be below a half, before each level back."""
+
+
+class Inference(Section):
+    """Where detectors compute."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU if ONNX Runtime offers CUDA; `cuda` refuses to start without."""

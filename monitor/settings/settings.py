@@ -17,7 +17,7 @@ from monitor.settings.delivery import Alertmanager, Destination, Notify, Siem, W
 from monitor.settings.evidence import Evidence
 from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
 from monitor.settings.section import SettingsError
-from monitor.settings.server import Limits, Server
+from monitor.settings.server import Governor, Inference, Limits, Server
 from monitor.settings.store import Store
 from monitor.settings.telephony import Telephony
 
@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: Server = Server()
     limits: Limits = Limits()
+    governor: Governor = Governor()
+    inference: Inference = Inference()
     video: Video = Video()
     rtsp: Rtsp = Rtsp()
     whep: Whep = Whep()

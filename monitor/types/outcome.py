@@ -37,6 +37,8 @@ class AbstentionReason(StrEnum):
     """In this call the measurement does not differ from that of deliberately broken input."""
     NOT_SAMPLED = "not_sampled"
     """Not looked at: what moves is looked at in bursts."""
+    NOT_EVALUATED = "not_evaluated"
+    """The machine was overloaded, and the governor left this out; see the level in `details`."""
     NO_MODEL = "no_model"
     """No model is installed for this detector."""
     FAULT = "fault"

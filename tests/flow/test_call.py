@@ -151,14 +151,14 @@ async def test_a_stopped_call_still_gives_its_last_verdict() -> None:
     sink, metrics, shared = MemorySink(), Metrics(), stages()
     registry = Registry(shared, Fanout([sink, metrics]), metrics, Slots(1))
     call = registry.start(Endless(), "remote")
-    assert metrics.registry.get_sample_value("monitor_governor_level") == 1
+    assert metrics.registry.get_sample_value("monitor_call_slots_free") == 0
     with pytest.raises(CapacityError):
         registry.start(Endless(), "remote")
     await asyncio.wait_for(call.media_seen.wait(), 5)
     assert await registry.stop(call.id)
     assert call.ended == "stopped"
     assert sink.verdicts[-1].time == pytest.approx(3.5, abs=0.01)
-    assert metrics.registry.get_sample_value("monitor_governor_level") == 0
+    assert metrics.registry.get_sample_value("monitor_call_slots_free") == 1
     record = registry.find(call.id)
     assert record is not None
     assert (record.ended, record.participants[0][1]) == ("stopped", sink.verdicts[-1])

@@ -19,7 +19,8 @@ ONE_NODE = Board(
             (
                 number("Answers", f"up{{{JOB},{NODE}}}"),
                 number("Calls in progress", f"instance:monitor_calls:sum{{{NODE}}}"),
-                number("Every slot in use", f"monitor_governor_level{{{NODE}}}", red=1),
+                number("Further calls it takes", f"monitor_call_slots_free{{{NODE}}}"),
+                number("Video thinned, level", f"monitor_governor_level{{{NODE}}}", red=1),
                 number("Store degraded", f"monitor_store_degraded{{{NODE}}}", red=1),
                 number("Evidence degraded", f"monitor_evidence_degraded{{{NODE}}}", red=1),
                 number("Evidence in memory", f"monitor_evidence_ring_bytes{{{NODE}}}", "bytes"),
@@ -82,6 +83,21 @@ ONE_NODE = Board(
                     "{{stage}}",
                     "s",
                     red=0.5,
+                ),
+                lines(
+                    "Event loop late, 95 %",
+                    "histogram_quantile(0.95, sum by (le) "
+                    f"(rate(monitor_loop_lag_seconds_bucket{{{NODE}}}[$__rate_interval])))",
+                    "late",
+                    "s",
+                    red=0.15,
+                ),
+                lines(
+                    "CPU time of inference threads",
+                    f"sum by (stage) (rate(monitor_cpu_seconds_total{{{NODE}}}[$__rate_interval]))",
+                    "{{stage}}",
+                    kind="stacked",
+                    about="CPU seconds a second: cores in use.",
                 ),
                 lines(
                     "Computing, 95 %",

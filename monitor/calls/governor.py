@@ -1,0 +1,144 @@
+"""A machine that is late thins video, step by step, and takes no further calls until it is not.
+
+    pressure   ...0.4  1.2  1.3  1.1  0.9  0.4  0.3 ... 0.2 ...
+    level      0        1    2         2              1       0
+               takes    refuses calls                         takes calls
+
+Pressure is how late the process is, as a share of how late it may be: the event loop, and work
+that waits for an inference thread. Lateness is what hurts, whatever causes it: calls, replays, or
+what else the machine does. Levels rise one by one while the pressure is 1 or more, so that no more
+is left out than must be, and fall one by one after it has been below a half for a while, so that
+they do not swing. Pure but for `run`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor import log
+from monitor.calls.admission import CapacityError, Level, Slots
+
+_log = log.get(__name__)
+
+EVERY = 0.5
+"""Seconds between two readings."""
+_TICK = 0.05
+"""Seconds between two looks at the event loop's lag."""
+_REFUSES = 0.5
+"""Pressure from which no call is taken: what is there already shall not be thinned for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class GovernorOptions:
+    """When the machine counts as late; seconds."""
+
+    enabled: bool = True
+    loop_lag: float = 0.15
+    """Mean lateness of the event loop."""
+    inference_wait: float = 0.3
+    """Longest wait of work for an inference thread."""
+    rise_after: float = 1.5
+    """For how long, before the next level."""
+    recover_after: float = 15.0
+    """For how long it must have been at ease, before the level below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How late the process was since the reading before; seconds."""
+
+    loop_lag: float
+    inference_wait: float
+
+
+class Governor:
+    """Admission by slots and by lateness; see `Admission`."""
+
+    def __init__(
+        self, limit: int, options: GovernorOptions, changed: Callable[[Level], None]
+    ) -> None:
+        """`changed` hears of each new level."""
+        self._slots = Slots(limit)
+        self._options = options
+        self._changed = changed
+        self._level = Level.FULL
+        self._late = ""
+        """Why no call is taken, in words; empty while calls are."""
+        self._since: float | None = None
+        """When the pressure came to where it is: high, low; None in between."""
+        self._high = False
+
+    @property
+    def level(self) -> Level:
+        """What of live calls is looked at just now."""
+        return self._level
+
+    def free(self, calls: int) -> int:
+        """Slots that are not in use; none while the machine is late."""
+        return 0 if self._late else self._slots.free(calls)
+
+    def check(self, calls: int) -> None:
+        """Raise CapacityError when every slot is in use or the machine is late."""
+        self._slots.check(calls)
+        if self._late:
+            wait = max(1, round(self._options.recover_after))
+            raise CapacityError(f"the machine is overloaded: {self._late}", "overload", wait)
+
+    def update(self, reading: Reading, at: float) -> None:
+        """Take a reading of monotonic second `at`; levels move one at a time."""
+        if not self._options.enabled:
+            return
+        pressure, words = self._pressure(reading)
+        high, low = pressure >= 1, pressure < _REFUSES
+        if not (high or low):
+            self._since = None
+        elif self._since is None or high is not self._high:
+            self._since, self._high = at, high
+        elif high and at - self._since >= self._options.rise_after:
+            self._move(min(self._level + 1, max(Level)), words)
+            self._since = at
+        elif low and at - self._since >= self._options.recover_after:
+            self._move(max(self._level - 1, Level.FULL), words)
+            self._since = at
+        if not low:
+            self._late = words
+        elif self._level is not Level.FULL:
+            self._late = f"video is thinned to level {int(self._level)} (governor)"
+        else:
+            self._late = ""
+
+    def _pressure(self, reading: Reading) -> tuple[float, str]:
+        """The worse of the two, and what it is."""
+        options = self._options
+        return max(
+            (
+                reading.loop_lag / options.loop_lag,
+                f"the event loop is {reading.loop_lag:.2f} s late (governor.loop_lag)",
+            ),
+            (
+                reading.inference_wait / options.inference_wait,
+                f"inference is {reading.inference_wait:.2f} s late (governor.inference_wait)",
+            ),
+        )
+
+    def _move(self, level: int, words: str) -> None:
+        if level == self._level:
+            return
+        rises = level > self._level
+        self._level = Level(level)
+        tell = _log.warning if rises else _log.info
+        tell("video thinned" if rises else "video restored", level=level, detail=words)
+        self._changed(self._level)
+
+    async def run(self, waited: Callable[[], float], observe_lag: Callable[[float], None]) -> None:
+        """Read until cancelled; `waited` as `Executor.lateness`, `observe_lag` hears seconds."""
+        while True:
+            lags: list[float] = []
+            while len(lags) * _TICK < EVERY:
+                due = time.monotonic() + _TICK
+                await asyncio.sleep(_TICK)
+                lags.append(max(0.0, time.monotonic() - due))
+                observe_lag(lags[-1])
+            reading = Reading(sum(lags) / len(lags), waited())
+            self.update(reading, time.monotonic())
