@@ -20,7 +20,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench-alerts bench-console fuzz clean
+.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench-alerts bench-console bench-voice fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -34,7 +34,8 @@ help:
 	@echo "make quality  accuracy on the development data in DATA"
 	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
 	@echo "make bench-console what an open console costs the service, 20 calls at once"
-	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-policy"
+	@echo "make bench-voice  CPU time of the voice scorer per window"
+	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-ablate | voice-denoised | voice-policy"
 	@echo "make face-crops | face-twins | face-looks | face-train | face-export | face-evaluate | face-survival"
 
 $(BIN)/python:
@@ -124,7 +125,11 @@ bench-console: $(VENV)/.dev packages
 soak: $(VENV)/.dev packages recordings
 	$(NAMESPACE) $(BIN)/python -m benchmarks.soak $(BENCH)
 
-voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-policy: $(VENV)/.dev
+# BENCH names ONNX files; later ones are compared with the first.
+bench-voice: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.voice_cost $(BENCH)
+
+voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-ablate voice-denoised voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@
 
 face-crops face-twins face-looks face-train face-export face-evaluate face-survival: $(VENV)/.dev

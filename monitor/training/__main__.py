@@ -4,37 +4,27 @@ import argparse
 import json
 import logging
 import signal
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from monitor.inference.catalogue import VERSION_DIGITS, sha256
-from monitor.training import callreport
-from monitor.training.audit import trivial_probe
-from monitor.training.callset import plain_calls
-from monitor.training.clips import TWINS_FILE, Clip, load_clips, trained_generators
-from monitor.training.evaluate import lengths, report
+from monitor.inference.catalogue import sha256
+from monitor.training.clips import TWINS_FILE
 from monitor.training.export import export_network
-from monitor.training.floor import floor
 from monitor.training.judge import DevelopmentSet
-from monitor.training.library import Library, build_library
+from monitor.training.objective import ObjectiveWeights
+from monitor.training.optimisers import OPTIMISERS
 from monitor.training.pages import build, load_pages
-from monitor.training.peer import compared, score_both
-from monitor.training.policy import policy_text
 from monitor.training.prepare import (
-    COPY_FAMILIES,
-    ENGINE_STORE,
     EngineFiles,
     copy_store,
     kokoro_store,
+    load_library,
     open_speech,
     speech_store,
 )
-from monitor.training.scoring import CHANNELS, Table, load_table, save_table, score_clips
-from monitor.training.store import AudioStore, exists
-from monitor.training.tables import markdown
+from monitor.training.reload import reload_network
+from monitor.training.reports import add_reports
+from monitor.training.store import exists
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
 from monitor.training.twins import twins
 from monitor.training.vocoder import VOCODERS
@@ -99,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     plan = TrainingPlan()
     train.add_argument("--name", default="run", help="folder of the run inside the work folder")
+    train.add_argument("--start", type=Path, help="an exported file to go on from")
+    train.add_argument("--rate", type=float, default=plan.rate)
+    train.add_argument("--optimiser", choices=OPTIMISERS, default=plan.optimiser)
+    for term in ("one-class", "contrast", "frames"):
+        train.add_argument(f"--{term}", type=float, default=0.0, help="weight of the loss")
     train.add_argument("--steps", type=int, default=plan.steps)
     train.add_argument("--minutes", type=float, default=plan.minutes)
     train.add_argument("--seed", type=int, default=plan.seed)
@@ -110,45 +105,10 @@ def _parser() -> argparse.ArgumentParser:
         "voice-export", parents=[common], help="checkpoint → models/voice/model.onnx"
     )
     export.add_argument("--name", default="run")
+    export.add_argument("--start", type=Path, help="instead of a run: a file to export anew")
     export.set_defaults(run=_export)
 
-    score = stages.add_parser("voice-score", parents=[common], help="score all held-out windows")
-    score.set_defaults(run=_score)
-
-    evaluate = stages.add_parser(
-        "voice-evaluate", parents=[common], help="report on the scored windows"
-    )
-    evaluate.add_argument("--lengths", action="store_true", help="also 1, 2, 4 and 8 s windows")
-    evaluate.set_defaults(run=_evaluate)
-
-    peer = stages.add_parser(
-        "voice-peer", parents=[common], help="somebody else's scorer on the same test clips"
-    )
-    peer.add_argument("--peer", type=Path, required=True, help="ONNX: waveform → one number")
-    peer.add_argument("--samples", type=int, default=64_600, help="what the peer takes")
-    peer.set_defaults(run=_peer)
-
-    floors = stages.add_parser(
-        "voice-floor", parents=[common], help="a linear rule on cepstra, on the same data"
-    )
-    floors.set_defaults(run=_floor)
-
-    policy = stages.add_parser(
-        "voice-policy", parents=[common], help="calibration, thresholds and certificate"
-    )
-    policy.add_argument("--decision", type=Path, default=DECISION)
-    policy.add_argument("--date", default=datetime.now(UTC).date().isoformat())
-    policy.set_defaults(run=_policy)
-
-    calls = stages.add_parser(
-        "calls-evaluate", parents=[common], help="false alarms and detection of whole calls"
-    )
-    calls.set_defaults(run=_calls)
-
-    audit = stages.add_parser(
-        "voice-audit", parents=[common], help="what features without any listening reach"
-    )
-    audit.set_defaults(run=_audit)
+    add_reports(stages, common)
     return parser
 
 
@@ -181,23 +141,22 @@ def _data(options: argparse.Namespace) -> None:
     kokoro_store(work, files, options.kokoro_each)
 
 
-def load_library(work: Path, speech: AudioStore) -> Library:
-    """The library of every store that was prepared."""
-    names = [f"copy-{method}" for method in COPY_FAMILIES] + [ENGINE_STORE]
-    copies = [AudioStore(work, name) for name in names if exists(work, name)]
-    return build_library(speech, copies)
-
-
 def _train(options: argparse.Namespace) -> None:
     plan = TrainingPlan(
         steps=options.steps,
         minutes=options.minutes,
+        rate=options.rate,
+        optimiser=options.optimiser,
         seed=options.seed,
         threads=options.threads,
         workers=options.workers,
     )
     speech = open_speech(options.work)
-    trainer = Trainer(load_library(options.work, speech), options.work / options.name, plan)
+    library, folder = load_library(options.work, speech), options.work / options.name
+    weights = ObjectiveWeights(
+        one_class=options.one_class, contrast=options.contrast, frames=options.frames
+    )
+    trainer = Trainer(library, folder, plan, weights=weights, start=options.start)
     development = DevelopmentSet(speech)
     # A stopped run saves its checkpoint, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -205,62 +164,12 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    network = load_network(options.work / options.name / BEST)
+    if options.start:
+        network = reload_network(options.start, 1, [])
+    else:
+        network = load_network(options.work / options.name / BEST)
     difference = export_network(network, options.model)
     print(json.dumps({"sha256": sha256(options.model), "largest_difference": difference}))
-
-
-def _score(options: argparse.Namespace) -> None:
-    table = _scored(options, load_clips(*options.data))
-    print(len(table["logit"]), "windows of", len(np.unique(table["clip"])), "clips")
-
-
-def _scored(options: argparse.Namespace, clips: Sequence[Clip]) -> Table:
-    """The held-out windows under the model, from the last time if it is the same file."""
-    path: Path = options.work / f"windows-{sha256(options.model)[:VERSION_DIGITS]}.npz"
-    if not path.exists():
-        table = score_clips(clips, options.model, processes=options.processes)
-        save_table(table, path)
-    return load_table(path)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    clips = load_clips(*options.data)
-    found = report(_scored(options, clips), trained_generators(clips))
-    if options.lengths:
-        found["lengths"] = lengths(clips, options.model, options.processes)
-    (options.work / "report.json").write_text(json.dumps(found, indent=1))
-    print(markdown(found))
-
-
-def _peer(options: argparse.Namespace) -> None:
-    clips = load_clips(*options.data)
-    table = score_both(clips, options.model, options.peer, options.samples, options.processes)
-    print(json.dumps({channel: compared(table, channel) for channel in CHANNELS}, indent=1))
-
-
-def _floor(options: argparse.Namespace) -> None:
-    print(json.dumps(floor(options.work, options.processes), indent=1))
-
-
-def _policy(options: argparse.Namespace) -> None:
-    clips, cache = load_clips(*options.data), options.work / CALLS
-    calls = plain_calls(clips, options.model, cache, options.processes)
-    text = policy_text(calls, sha256(options.model)[:VERSION_DIGITS], options.date)
-    options.decision.parent.mkdir(parents=True, exist_ok=True)
-    options.decision.write_text(text, encoding="utf-8")
-    print(json.dumps({"sha256": sha256(options.decision), "calls": len(calls)}))
-
-
-def _calls(options: argparse.Namespace) -> None:
-    folder = options.work / CALLS
-    clips = load_clips(*options.data)
-    callreport.evaluate_calls(clips, options.model, folder, options.processes)
-    print((folder / "report.md").read_text(encoding="utf-8"))
-
-
-def _audit(options: argparse.Namespace) -> None:
-    print(json.dumps(trivial_probe(open_speech(options.work)), indent=1))
 
 
 if __name__ == "__main__":

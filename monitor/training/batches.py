@@ -15,6 +15,8 @@ from monitor.training.library import Library, Recording, crop_start, cut, draw
 from monitor.training.store import from_pcm
 from monitor.types import SAMPLE_RATE, Waveform
 
+STRETCH = 640
+"""Samples that one value of `Batch.synthetic` stands for."""
 COPY_WEIGHTS = {
     "copy:hifi-gan": 2.5,
     "copy:istft-gan": 1.5,
@@ -44,6 +46,8 @@ class BatchPlan:
     splices: float = 0.15
     """Share of resyntheses that are so for part of the time only."""
     odds: ChannelOdds = ChannelOdds()
+    paired: bool = True
+    """Whether a group's windows share origin and channel. Only to show what that is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Batch:
     """0 or 1, (groups x 2 pairs,)"""
     family: Tensor
     """Index into the library's families."""
+    synthetic: Tensor
+    """Share of synthesis every 40 ms, (groups x 2 pairs, samples / STRETCH)"""
 
 
 class BatchMaker:
@@ -80,16 +86,22 @@ class BatchMaker:
         low, high = self._plan.seconds
         # Tenths of a second: transforms of lengths with large prime factors are slow.
         samples = round(10 * rng.uniform(low, high)) * SAMPLE_RATE // 10
-        windows, families = [], []
+        windows, shares, families = [], [], []
         for _ in range(self._plan.groups):
             human, fake, aligned = self._recordings(rng)
-            windows.append(self._group(human, fake, aligned, samples, rng))
+            if not self._plan.paired:
+                _, fake, _ = self._recordings(rng)
+                aligned = False
+            sent, share = self._group(human, fake, aligned, samples, rng)
+            windows.append(sent)
+            shares.append(share)
             families += [self._families[recording.family] for recording in human + fake]
         half = [0.0] * self._plan.pairs + [1.0] * self._plan.pairs
         return Batch(
             torch.from_numpy(np.concatenate(windows)),
             torch.tensor(half * self._plan.groups),
             torch.tensor(families),
+            torch.from_numpy(np.concatenate(shares)),
         )
 
     def _recordings(self, rng: Generator) -> tuple[list[Recording], list[Recording], bool]:
@@ -124,8 +136,11 @@ class BatchMaker:
         aligned: bool,
         samples: int,
         rng: Generator,
-    ) -> Waveform:
+    ) -> tuple[Waveform, Waveform]:
+        """Windows (2 pairs, samples) after their channel, and where they are synthetic."""
         audio: list[Waveform] = []
+        share = np.zeros((2 * len(human), samples // STRETCH), np.float32)
+        share[len(human) :] = 1
         starts: list[int] = []
         for i, recording in enumerate(human + fake):
             pcm = recording.pcm()
@@ -141,15 +156,23 @@ class BatchMaker:
             starts.append(start)
             audio.append(from_pcm(cut(pcm, start, samples)))
             if aligned and i >= len(human):
-                audio[i] = self._blend(audio[i - len(human)], audio[i], rng)
-        return transmit(np.stack(audio), draw_channel(rng, self._plan.odds))
+                audio[i] = self._blend(audio[i - len(human)], audio[i], share[i], rng)
+        sent = np.stack(audio)
+        if self._plan.paired:
+            return transmit(sent, draw_channel(rng, self._plan.odds)), share
+        return np.concatenate(
+            [transmit(one[None], draw_channel(rng, self._plan.odds)) for one in sent]
+        ), share
 
-    def _blend(self, human: Waveform, copy: Waveform, rng: Generator) -> Waveform:
+    def _blend(self, human: Waveform, copy: Waveform, share: Waveform, rng: Generator) -> Waveform:
+        """The copy or a half-fake; `share` (samples / STRETCH) is set to what is the copy's."""
         drawn = rng.random()
         if drawn < self._plan.bands:
             return blend_bands(human, at_level_of(copy, human), rng)
         if drawn < self._plan.bands + self._plan.splices:
-            return splice(human, at_level_of(copy, human), rng)
+            mixed, part = splice(human, at_level_of(copy, human), rng)
+            share[:] = part[: len(share) * STRETCH].reshape(-1, STRETCH).mean(1)
+            return mixed
         return copy
 
 

@@ -23,14 +23,15 @@ def blend_bands(human: Waveform, copy: Waveform, rng: Generator) -> Waveform:
     return np.fft.irfft(mixed, len(human)).astype(np.float32)
 
 
-def splice(human: Waveform, copy: Waveform, rng: Generator) -> Waveform:
-    """Copy in one stretch of 40 to 80 % of the time, human in the rest."""
+def splice(human: Waveform, copy: Waveform, rng: Generator) -> tuple[Waveform, Waveform]:
+    """Copy in one stretch of 40 to 80 % of the time, human in the rest; and the copy's share,
+    0 to 1, of every sample."""
     length = round(rng.uniform(0.4, 0.8) * len(human))
     start = int(rng.integers(len(human) - length + 1))
     share = np.zeros(len(human), np.float32)
     share[start : start + length] = 1
     share = np.convolve(share, np.full(_FADE, 1 / _FADE, np.float32), "same")
-    return (share * copy + (1 - share) * human).astype(np.float32)
+    return (share * copy + (1 - share) * human).astype(np.float32), share
 
 
 def at_level_of(copy: Waveform, human: Waveform) -> Waveform:

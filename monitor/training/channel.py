@@ -12,14 +12,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from monitor.training.codecs import CODECS, Codec, through_codec
+from monitor.training.packets import CONCEALMENTS, REPEAT, lose_packets
 from monitor.training.processing import control_gain, suppress_noise
 from monitor.types import SAMPLE_RATE, Waveform
 
 Signals = NDArray[np.float32]
 """Shape (recordings, samples), 16 kHz."""
 NARROW_RATE = 8_000
-FRAME = 320
-"""Samples of one network packet: 20 ms."""
 _OPUS_LOW = [codec.name for codec in CODECS].index("opus-low")
 _MU = 255.0
 _A = 87.6
@@ -34,13 +33,16 @@ class ChannelOdds:
     noise: float = 0.55
     band: float = 0.45
     """Low-pass, high-pass or both."""
-    telephone: float = 0.3
+    telephone: float = 0.35
     """8 kHz and a companding quantiser: G.711."""
     codec: float = 0.16
     """A real encoder and decoder: the dearest impairment by far."""
     gain_control: float = 0.15
     noise_removal: float = 0.15
-    loss: float = 0.15
+    loss: float = 0.3
+    lossy_opus: float = 0.2
+    """Share of the channels with lost packets that get Opus where no codec was drawn: what
+    carries a call over a poor network."""
     clipping: float = 0.08
     nonlinearity: float = 0.15
     impulses: float = 0.1
@@ -73,8 +75,8 @@ class ChannelDraw:
     """Of the codec, bit/s."""
     loss: float
     """Probability that a packet is lost."""
-    conceal: bool
-    """Repeat the last packet, fading, instead of silence."""
+    conceal: str
+    """What stands in for a lost packet: one of CONCEALMENTS."""
     clip: float
     """Share of the peak at which the signal is clipped; 1 for none."""
     cubic: float
@@ -102,6 +104,9 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
         if rng.random() < 0.6:
             level -= np.minimum(np.maximum(rng.uniform(50, 350) - frequency, 0) * slope, 40)
     codec = CODECS[int(rng.integers(len(CODECS)))] if rng.random() < odds.codec else None
+    loss = rng.uniform(0.01, 0.12) if rng.random() < odds.loss else 0.0
+    if loss and codec is None and rng.random() < odds.lossy_opus:
+        codec = CODECS[_OPUS_LOW]
     return ChannelDraw(
         seed=int(rng.integers(2**32)),
         gain=float(10 ** rng.uniform(-1.5, 0)),
@@ -123,8 +128,8 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
         telephone=str(telephone),
         codec=codec,
         bit_rate=int(rng.choice(codec.bit_rates)) if codec and codec.bit_rates else 0,
-        loss=rng.uniform(0.01, 0.12) if rng.random() < odds.loss else 0.0,
-        conceal=bool(rng.random() < 0.6),
+        loss=loss,
+        conceal=str(rng.choice(CONCEALMENTS)),
         clip=rng.uniform(0.2, 0.8) if rng.random() < odds.clipping else 1.0,
         cubic=rng.uniform(-0.4, 0.4) if rng.random() < odds.nonlinearity else 0.0,
         impulses=rng.uniform(0.001, 0.02) if rng.random() < odds.impulses else 0.0,
@@ -157,7 +162,7 @@ def transmit(signals: Signals, channel: ChannelDraw) -> Signals:
     if channel.codec:
         out = np.stack([through_codec(one, channel.codec, channel.bit_rate) for one in out])
     if channel.loss:
-        out = _lose_packets(out, channel.loss, channel.conceal, rng)
+        out = lose_packets(out, channel.loss, channel.conceal, rng)
     level = np.float32(channel.gain * 0.1)
     return np.asarray(out / _rms(out) * level, np.float32)
 
@@ -254,23 +259,8 @@ def through_g711(samples: Waveform) -> Waveform:
 def through_poor_network(samples: Waveform) -> Waveform:
     """Opus at 12 kb/s of which 5 % of the packets are lost and concealed; the same every time."""
     coded = through_codec(samples, CODECS[_OPUS_LOW], 12_000)[None]
-    heard: Waveform = _lose_packets(coded, 0.05, True, np.random.default_rng(len(samples)))[0]
+    heard: Waveform = lose_packets(coded, 0.05, REPEAT, np.random.default_rng(len(samples)))[0]
     return heard
-
-
-def _lose_packets(signals: Signals, loss: float, conceal: bool, rng: Generator) -> Signals:
-    """Drop 20 ms packets in bursts (Gilbert model), with or without concealment."""
-    frames = signals.shape[1] // FRAME
-    out = signals.copy()
-    lost = 0
-    for i in range(1, frames):
-        lost = lost + 1 if rng.random() < (0.5 if lost else loss) else 0
-        if not lost:
-            continue
-        here = slice(i * FRAME, (i + 1) * FRAME)
-        before = out[:, (i - 1) * FRAME : i * FRAME]
-        out[:, here] = before * 0.7 if conceal and lost <= 3 else 0
-    return out
 
 
 def _fast_size(samples: int) -> int:

@@ -1,55 +1,95 @@
 """The development sources, measured while training to choose the checkpoint."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
-from monitor.training.channel import through_g711
 from monitor.training.clips import Split
 from monitor.training.library import activity
 from monitor.training.metrics import area_under_curve, equal_error_rate
-from monitor.training.network import VoiceNetwork
-from monitor.training.store import AudioStore, from_pcm
+from monitor.training.scoring import CHANNELS, COLUMNS, Table, through
+from monitor.training.store import AudioStore, Row, from_pcm
 from monitor.training.windows import scoring_windows
 from monitor.types import SAMPLE_RATE, Waveform
 
+MIN_WINDOWS = 5
+"""Of each label, for a source to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSource:
+    """Which windows belong to one source, by label."""
+
+    human: NDArray[np.intp]
+    fake: NDArray[np.intp]
+
 
 class DevelopmentSet:
-    """The first full window of every development recording, clean and through G.711."""
+    """The first full window of every development recording, in every channel."""
 
-    def __init__(self, speech: AudioStore, split: Split = Split.DEV) -> None:
-        kept = []
+    def __init__(self, speech: AudioStore, split: Split = Split.DEV, source: str = "") -> None:
+        """The recordings of a split, or those of one source of it. ValueError: none is usable."""
+        self.rows: list[Row] = []
+        windows = []
         for index, row in enumerate(speech.rows):
-            if row["split"] != split:
+            if row["split"] != split or source not in ("", row["source"]):
                 continue
             samples = from_pcm(speech.pcm(index))
             window = next(scoring_windows(samples, activity(row)), None)
             if window is not None and len(window.samples) == 3 * SAMPLE_RATE:
-                kept.append((row["source"], row["fake"], window.samples))
-        self._sources = np.array([source for source, _, _ in kept])
-        self._fake = np.array([fake for _, fake, _ in kept])
-        clean = np.stack([samples for _, _, samples in kept])
-        telephone = np.stack([through_g711(samples) for samples in clean])
-        self._variants = {"clean": clean, "g711": telephone}
+                self.rows.append(row)
+                windows.append(window.samples)
+        self.sources = self._sources()
+        if not self.sources:
+            raise ValueError(f"no source of {split} has {MIN_WINDOWS} windows of either label")
+        self._variants = {
+            channel: np.stack([through(window, channel) for window in windows])
+            for channel in CHANNELS
+        }
 
-    def measure(self, network: VoiceNetwork) -> dict[str, float]:
+    def _sources(self) -> list[JudgedSource]:
+        names = np.array([row["source"] for row in self.rows])
+        fake = np.array([bool(row["fake"]) for row in self.rows])
+        found = [
+            JudgedSource(*(np.flatnonzero((names == name) & (fake == label)) for label in (0, 1)))
+            for name in np.unique(names)
+        ]
+        return [it for it in found if min(len(it.human), len(it.fake)) >= MIN_WINDOWS]
+
+    def scores(self, network: nn.Module) -> dict[str, Waveform]:
+        """Logits by channel, in the order of `rows`."""
+        return {name: torch_scores(network, it) for name, it in self._variants.items()}
+
+    def table(self, network: nn.Module) -> Table:
+        """The windows as `score_clips` gives them."""
+        rows = [
+            {name: row.get(name, 0.0) for name in COLUMNS}
+            | {"clip": row["path"], "split": str(row["split"]), "channel": channel, "logit": logit}
+            for channel, logits in self.scores(network).items()
+            for row, logit in zip(self.rows, logits.tolist(), strict=True)
+        ]
+        return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
         """Macro within-source EER and AUC per channel; "objective" is 1 - mean AUC."""
+        return self.judged(self.scores(network))
+
+    def judged(self, scores: Mapping[str, Waveform]) -> dict[str, float]:
+        """The figures of `measure` for scores in the order of `rows`."""
         found: dict[str, float] = {}
-        for name, waveform in self._variants.items():
-            logit = torch_scores(network, waveform)
-            errors, areas = [], []
-            for source in np.unique(self._sources):
-                human = logit[(self._sources == source) & ~self._fake]
-                fake = logit[(self._sources == source) & self._fake]
-                if len(human) >= 5 and len(fake) >= 5:
-                    errors.append(equal_error_rate(human, fake))
-                    areas.append(area_under_curve(human, fake))
-            found[f"eer_{name}"] = float(np.mean(errors))
-            found[f"auc_{name}"] = float(np.mean(areas))
-        found["objective"] = 1 - float(np.mean([found["auc_clean"], found["auc_g711"]]))
+        for name, logit in scores.items():
+            pairs = [(logit[it.human], logit[it.fake]) for it in self.sources]
+            found[f"eer_{name}"] = float(np.mean([equal_error_rate(*pair) for pair in pairs]))
+            found[f"auc_{name}"] = float(np.mean([area_under_curve(*pair) for pair in pairs]))
+        found["objective"] = 1 - float(np.mean([found[f"auc_{name}"] for name in scores]))
         return found
 
 
-def torch_scores(network: VoiceNetwork, waveform: Waveform, size: int = 32) -> Waveform:
+def torch_scores(network: nn.Module, waveform: Waveform, size: int = 32) -> Waveform:
     """Logits of windows of equal length (windows, samples)."""
     with torch.no_grad():
         parts = [

@@ -71,6 +71,30 @@ class Library:
         names |= {copy.family for pairs in self.copies.values() for _, copy in pairs}
         return [HUMAN_FAMILY, *sorted(names)]
 
+    def less(self, family: str | None, source: str | None) -> "Library":
+        """The library without the fakes of a family, or without a source and its copies."""
+        origins: dict[str, Origin] = {}
+        for name, origin in self.origins.items():
+            if name == source:
+                continue
+            kept = {
+                generator: [it for it in recordings if it.family != family]
+                for generator, recordings in origin.fake.items()
+            }
+            origins[name] = Origin(origin.human, {key: it for key, it in kept.items() if it})
+        humans = {
+            id(recording)
+            for origin in origins.values()
+            for recordings in origin.human.values()
+            for recording in recordings
+        }
+        copies = {
+            method: left
+            for method, pairs in self.copies.items()
+            if (left := [it for it in pairs if it[1].family != family and id(it[0]) in humans])
+        }
+        return Library(origins, copies)
+
     def paired(self) -> list[str]:
         """Sources that hold both labels."""
         return [name for name, origin in self.origins.items() if origin.human and origin.fake]

@@ -1,9 +1,11 @@
-"""Somebody else's scorer on the same clips: how much better or worse ours is, with an interval.
+"""Another scorer on the same recordings: how much better or worse ours is, with an interval.
 
-The peer is any ONNX file that takes 16 kHz waveforms (batch, samples) and returns one number a
-window, higher = more likely fake. Its code and weights stay outside this project.
+The other is a former file of ours or somebody else's: any ONNX file that takes 16 kHz waveforms
+(batch, samples) and returns one number a window, higher = more likely fake. Code and weights of
+others stay outside this project.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from multiprocessing import Pool
 from pathlib import Path
@@ -15,46 +17,62 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.clips import Clip, Split
+from monitor.training.clips import Clip, Split, fraction
 from monitor.training.evaluate import scored_sources
 from monitor.training.gate import find_speech
 from monitor.training.metrics import bootstrap, macro_equal_error_rate
-from monitor.training.scoring import CHANNELS, Table, through
+from monitor.training.scoring import CHANNELS, COLUMNS, Table, through
 from monitor.types import SAMPLE_RATE, Waveform
 
 OUR_SAMPLES = 3 * SAMPLE_RATE
-COLUMNS = ("clip", "source", "speaker", "fake", "generator", "channel", "ours", "peer")
-_sessions: dict[Path, Session] = {}
-_gates: list[SpeechGate] = []
+_state: dict[Path, tuple[Session, SpeechGate]] = {}
 
 Pairs = NDArray[np.float64]
-"""Shape (clips, 2): our score and the peer's."""
+"""Shape (windows, 2): our score and the other's."""
 
 
-def score_both(
-    clips: Sequence[Clip], ours: Path, peer: Path, samples: int, processes: int = 2
-) -> Table:
-    """One row per test clip and channel: both scorers on the beginning of its speech.
+def spread(clips: Sequence[Clip], most: int) -> list[Clip]:
+    """At most so many test clips of each source and label; which ones, a hash decides."""
+    taken: Counter[tuple[str, bool]] = Counter()
+    kept = []
+    test = (clip for clip in clips if clip.split is Split.TEST)
+    for clip in sorted(test, key=lambda clip: fraction(clip.path)):
+        taken[clip.source, clip.fake] += 1
+        if taken[clip.source, clip.fake] <= most:
+            kept.append(clip)
+    return kept
 
-    Each gets as much as it was made for: 3 s, and `samples` for the peer; a shorter clip is
-    repeated, as both do at home.
+
+def score_beginnings(clips: Sequence[Clip], model: Path, samples: int, processes: int) -> Table:
+    """One row per clip and channel: `model` on the first `samples` samples of its speech.
+
+    Each scorer gets as much as it was made for; a shorter clip is repeated.
     """
-    jobs = [(clip, ours, peer, samples) for clip in clips if clip.split is Split.TEST]
+    jobs = [(clip, model, samples) for clip in clips]
     with Pool(processes) as pool:
         rows = [row for found in pool.imap(_score, jobs, chunksize=8) for row in found]
     return {name: np.array([row[i] for row in rows]) for i, name in enumerate(COLUMNS)}
 
 
-def compared(table: Table, channel: str, rounds: int = 1000) -> dict[str, Any]:
-    """Macro within-source equal error rates of both, and of ours minus the peer's."""
-    rows = table["channel"] == channel
+def compared(
+    ours: Table, other: Table, channel: str, rounds: int = 1000, split: Split = Split.TEST
+) -> dict[str, Any]:
+    """Macro within-source equal error rates of both on a split's windows that both tables hold,
+    and ours minus the other's."""
+    known = dict(zip(_keys(other), other["logit"], strict=True))
+    mine = np.array([key in known for key in _keys(ours)])
+    rows = mine & (ours["channel"] == channel) & (ours["split"] == split.value)
+    table = {name: values[rows] for name, values in ours.items()}
+    theirs = np.array([known[key] for key in _keys(table)])
+    both = np.stack([table["logit"], theirs], 1).astype(np.float64)
+    fake = table["fake"].astype(bool)
     sources = []
-    for name in scored_sources(table, rows):
-        here = rows & (table["source"] == name)
+    for name in scored_sources(table, np.ones(len(both), bool)):
+        here = table["source"] == name
         sources.append(
             (
-                _groups(table, here & ~table["fake"].astype(bool), "speaker"),
-                _groups(table, here & table["fake"].astype(bool), "generator"),
+                _groups(both, table["speaker"], here & ~fake),
+                _groups(both, table["generator"], here & fake),
             )
         )
     pooled = [tuple(np.concatenate(list(g.values())) for g in pair) for pair in sources]
@@ -66,41 +84,40 @@ def compared(table: Table, channel: str, rounds: int = 1000) -> dict[str, Any]:
         return rate(0, drawn) - rate(1, drawn)
 
     return {
-        "clips": int(sum(len(human) + len(fake) for human, fake in pooled)),
+        "windows": int(sum(len(human) + len(fake) for human, fake in pooled)),
         "sources": len(pooled),
         "ours": rate(0, pooled),  # type: ignore[arg-type]
-        "peer": rate(1, pooled),  # type: ignore[arg-type]
+        "other": rate(1, pooled),  # type: ignore[arg-type]
         "difference": difference(pooled),
         "interval": bootstrap(difference, sources, rounds),
     }
 
 
-def _groups(table: Table, rows: NDArray[np.bool_], column: str) -> dict[str, Pairs]:
-    both = np.stack([table["ours"], table["peer"]], 1).astype(np.float64)
-    names: Collection[Any] = np.unique(table[column][rows])
-    return {str(name): both[rows & (table[column] == name)] for name in names}
+def _keys(table: Table) -> list[tuple[Any, ...]]:
+    return list(zip(table["clip"], table["channel"], table["start"], strict=True))
 
 
-def _score(job: tuple[Clip, Path, Path, int]) -> list[tuple[Any, ...]]:
-    clip, ours, peer, samples = job
-    if not _gates:
-        _gates.append(SpeechGate())
-    speech = find_speech(decode_audio(clip.file), _gates[0])
+def _groups(both: Pairs, names: NDArray[Any], rows: NDArray[np.bool_]) -> dict[str, Pairs]:
+    found: Collection[Any] = np.unique(names[rows])
+    return {str(name): both[rows & (names == name)] for name in found}
+
+
+def _score(job: tuple[Clip, Path, int]) -> list[tuple[Any, ...]]:
+    clip, model, samples = job
+    if model not in _state:
+        _state[model] = (Session(model), SpeechGate())
+    session, gate = _state[model]
+    speech = find_speech(decode_audio(clip.file), gate)
     if speech is None:
         return []
-    rows = []
-    for channel in CHANNELS:
-        audio = through(speech.samples, channel)
-        scores = (_logit(ours, audio, OUR_SAMPLES), _logit(peer, audio, samples))
-        rows.append(
-            (clip.path, clip.source, clip.speaker, clip.fake, clip.generator, channel, *scores)
-        )
-    return rows
+    about = (clip.path, clip.source, clip.speaker, clip.fake, clip.generator, clip.family)
+    return [
+        (*about, clip.split.value, channel, 0.0, speech.seconds, _logit(session, audio, samples))
+        for channel in CHANNELS
+        for audio in [through(speech.samples, channel)]
+    ]
 
 
-def _logit(model: Path, audio: Waveform, samples: int) -> float:
-    if model not in _sessions:
-        _sessions[model] = Session(model)
-    session = _sessions[model]
+def _logit(session: Session, audio: Waveform, samples: int) -> float:
     window = np.resize(audio, samples)[None]
     return float(session.run({session.inputs[0]: window})[0].reshape(-1)[0])

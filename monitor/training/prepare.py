@@ -19,6 +19,7 @@ from monitor.training.clips import Clip, Split, fraction, load_clips, load_split
 from monitor.training.copysynthesis import METHODS
 from monitor.training.engines import HifiGan, Kokoro
 from monitor.training.gate import find_speech
+from monitor.training.library import Library, build_library
 from monitor.training.store import AudioStore, Pcm, Row, ensure, exists, from_pcm, to_pcm
 from monitor.training.vocoder import VOCODERS, Vocoder
 from monitor.training.vocoder_fit import load_vocoder, resynthesise
@@ -200,3 +201,10 @@ def kokoro_store(work: Path, files: EngineFiles, each: int) -> AudioStore | None
                 yield row, to_pcm(speech.samples * (0.5 / np.abs(speech.samples).max()))
 
     return ensure(work, ENGINE_STORE, items)
+
+
+def load_library(work: Path, speech: AudioStore) -> Library:
+    """The library of every store that was prepared."""
+    names = [f"copy-{method}" for method in COPY_FAMILIES] + [ENGINE_STORE]
+    copies = [AudioStore(work, name) for name in names if exists(work, name)]
+    return build_library(speech, copies)

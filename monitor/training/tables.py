@@ -107,10 +107,12 @@ def _families(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lengths(report: Mapping[str, Any]) -> Iterator[str]:
-    if "lengths" not in report:
-        return
-    yield "| window | windows (sources) | macro EER, % (95 % interval) |"
-    yield "|---|---|---|"
-    for name, found in report["lengths"].items():
-        yield f"| {name} | {found['windows']} ({found['sources']}) | {_with_interval(found)} |"
-    yield ""
+    tables = (("lengths", "window", "windows"), ("by_speech", "speech of a voice", "voices"))
+    for part, what, unit in tables:
+        if part not in report:
+            continue
+        yield f"| {what} | {unit} (sources) | macro EER, % (95 % interval) |"
+        yield "|---|---|---|"
+        for name, found in report[part].items():
+            yield f"| {name} | {found[unit]} ({found['sources']}) | {_with_interval(found)} |"
+        yield ""

@@ -10,18 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from monitor.training.average import MovingAverage
 from monitor.training.batches import BatchMaker, BatchPlan, stream
+from monitor.training.lcnn import LightNetwork
 from monitor.training.library import Library
+from monitor.training.narrow import narrow
 from monitor.training.network import VoiceNetwork, parameter_count
 from monitor.training.objective import ObjectiveWeights, mask_spectrum, objective
+from monitor.training.optimisers import SharpnessAware, make_optimiser
 from monitor.training.precision import autocast
+from monitor.training.reload import reload_network
 
 _log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 HISTORY = "history.jsonl"
+CALIBRATION_BATCHES = 4
+"""Batches that the statistics of a reloaded file are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class TrainingPlan:
     minutes: float = math.inf
     """Stop the schedule early: it ends after this much training time, resumed runs added up."""
     rate: float = 1.5e-3
+    optimiser: str = "adamw"
+    """One of OPTIMISERS."""
     decay: float = 1e-2
     warm_up: float = 0.03
     """Share of the schedule."""
@@ -39,7 +48,7 @@ class TrainingPlan:
     threads: int = 2
     workers: int = 1
     checkpoint_minutes: float = 2.0
-    judge_minutes: float = 5.0
+    judge_minutes: float = 8.0
 
 
 @dataclass(slots=True)
@@ -53,7 +62,7 @@ class Progress:
     """Running mean of the loss."""
 
 
-Judge = Callable[[VoiceNetwork], dict[str, float]]
+Judge = Callable[[nn.Module], dict[str, float]]
 """Measures a network on the development sources; "objective" is to be small."""
 
 
@@ -67,7 +76,10 @@ class Trainer:
         plan: TrainingPlan,
         batch: BatchPlan | None = None,
         weights: ObjectiveWeights | None = None,
+        start: Path | None = None,
+        network: Callable[[int], VoiceNetwork | LightNetwork] = VoiceNetwork,
     ) -> None:
+        """`start` is an exported file to go on from; `network` takes the number of families."""
         torch.set_num_threads(plan.threads)
         torch.manual_seed(plan.seed)
         self._plan = plan
@@ -76,24 +88,27 @@ class Trainer:
         self._folder = folder
         self._families = library.families
         self._maker = BatchMaker(library, self._batch, plan.seed)
-        self._network = VoiceNetwork(len(self._families)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network(len(self._families)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = MovingAverage(self._network)
-        self._optimiser = torch.optim.AdamW(
-            self._network.parameters(), lr=plan.rate, weight_decay=plan.decay
-        )
+        self._optimiser = make_optimiser(plan.optimiser, self._network, plan.rate, plan.decay)
+        self._rates = [group["lr"] for group in self._optimiser.param_groups]
+        self._start = start
         self._generator = torch.Generator().manual_seed(plan.seed)
         self._progress = Progress()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
-    def averaged(self) -> VoiceNetwork:
+    def averaged(self) -> nn.Module:
         """The averaged network, in evaluation mode."""
-        network: VoiceNetwork = self._average.network  # type: ignore[assignment]
-        return network
+        return self._average.network
 
     def run(self, judge: Judge | None = None) -> Progress:
         """Train from the last checkpoint, if there is one, to the end of the schedule."""
-        self._resume()
+        if not self._resume() and self._start is not None:
+            self._begin(self._start)
+            if judge:
+                # What training starts from is a candidate like every later checkpoint.
+                self._judge(judge)
         _log.info("%d parameters, families %s", parameter_count(self._network), self._families)
         batches = stream(self._maker, self._progress.step, self._plan.workers)
         saved = judged = began = time.monotonic()
@@ -127,25 +142,26 @@ class Trainer:
     def _step(self, batch: Any) -> None:
         share = self._share()
         warm = min(1.0, share / self._plan.warm_up + 1e-3) if self._plan.warm_up else 1.0
-        rate = self._plan.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share)))
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        factor = warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share)))
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = factor * rate
         with torch.no_grad():
             spectrum = mask_spectrum(self._network.front(batch.waveform), self._generator)
             spectrum = spectrum.contiguous(memory_format=torch.channels_last)
-        with autocast():
-            logit, family = self._network.heads(spectrum)
-        loss = objective(
-            logit.float(),
-            family.float(),
-            batch.fake,
-            batch.family,
-            self._batch.pairs,
-            self._weights,
-        )
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+
+        def loss_here() -> torch.Tensor:
+            with autocast():
+                heads = self._network.heads(spectrum)
+            loss = objective(heads, batch, self._batch.pairs, self._weights)
+            self._optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+            return loss.detach()
+
+        loss = loss_here()
+        if isinstance(self._optimiser, SharpnessAware):
+            self._optimiser.climb()
+            loss_here()
         self._optimiser.step()
         progress = self._progress
         progress.step += 1
@@ -153,7 +169,7 @@ class Trainer:
         weight = max(0.01, 1 / progress.step)
         progress.history += weight * (loss.item() - progress.history)
         if progress.step % 50 == 0:
-            _log.info("step %d loss %.4f rate %.2e", progress.step, progress.history, rate)
+            _log.info("step %d loss %.4f rate x%.2f", progress.step, progress.history, factor)
 
     def _judge(self, judge: Judge) -> None:
         found = judge(self.averaged)
@@ -178,10 +194,18 @@ class Trainer:
         torch.save(state, partial)
         partial.rename(self._folder / name)
 
-    def _resume(self) -> None:
+    def _begin(self, start: Path) -> None:
+        """Take the weights of an exported file, which may be wider inside its blocks."""
+        speech = [self._maker.batch(number).waveform for number in range(CALIBRATION_BATCHES)]
+        wide = reload_network(start, len(self._families), speech).eval()
+        errors = narrow(wide, self._network, speech)
+        self._average = MovingAverage(self._network)
+        _log.info("started from %s, blocks narrowed with errors %s", start, errors)
+
+    def _resume(self) -> bool:
         path = self._folder / CHECKPOINT
         if not path.exists():
-            return
+            return False
         state = torch.load(path, weights_only=True)
         self._network.load_state_dict(state["network"])
         self._average.network.load_state_dict(state["average"])
@@ -189,6 +213,7 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self._progress = Progress(**state["progress"])
         _log.info("resumed at step %d", self._progress.step)
+        return True
 
 
 def load_network(path: Path) -> VoiceNetwork:

@@ -15,6 +15,7 @@ from monitor.training.channel import (
     transmit,
 )
 from monitor.training.codecs import CODECS, through_codec
+from monitor.training.packets import CONCEALMENTS, FRAME, PITCH, lose_packets
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
@@ -100,3 +101,15 @@ def test_a_poor_network_loses_packets_the_same_way_every_time() -> None:
     intact = through_codec(speech, next(c for c in CODECS if c.name == "opus-low"), 12_000)
     frames = (heard != intact)[: len(heard) // 320 * 320].reshape(-1, 320).any(1)
     assert 0.01 < frames.mean() < 0.25
+
+
+@pytest.mark.parametrize("conceal", sorted(set(CONCEALMENTS)))
+def test_lost_packets_are_concealed_and_the_others_stay(conceal: str) -> None:
+    tone = np.sin(2 * np.pi * 200 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    heard = lose_packets(tone[None], 0.1, conceal, np.random.default_rng(0))[0]
+    packets = (heard - tone).reshape(-1, FRAME)
+    lost = np.abs(packets).max(1) > 1e-6
+    assert 0 < lost.mean() < 0.4
+    error = np.sqrt(np.square(packets[lost]).mean()) / np.sqrt(0.5)
+    # A steady tone goes on as its last period did; silence misses all of it.
+    assert error < 0.5 if conceal == PITCH else error > 0.25

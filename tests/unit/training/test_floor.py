@@ -5,8 +5,8 @@ import pytest
 
 from monitor.training.floor import cepstra, features
 from monitor.training.logistic import fit_logistic
-from monitor.training.peer import COLUMNS, compared
-from monitor.training.scoring import Table
+from monitor.training.peer import compared
+from monitor.training.scoring import COLUMNS, Table
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
@@ -39,28 +39,36 @@ def test_logistic_scores_are_odds() -> None:
     np.testing.assert_allclose(rule.scores(np.array([[1.0], [2.0]])), [0, 2], atol=0.25)
 
 
-def _table(ours: float, peer: float) -> Table:
-    rng = np.random.default_rng(3)
+def _table(separation: float, seed: int) -> Table:
+    rng = np.random.default_rng(seed)
     rows = []
     for source in ("a", "b"):
         for i in range(80):
             fake = i % 2 == 1
-            generator = f"g{i % 4}" if fake else "human"
-            scores = (rng.normal(ours * fake), rng.normal(peer * fake))
-            rows.append((f"{source}{i}", source, f"s{i % 6}", fake, generator, "clean", *scores))
+            kind = f"g{i % 4}" if fake else "human"
+            logit = rng.normal(separation * fake)
+            about = (f"{source}{i}", source, f"s{i % 6}", fake, kind, kind)
+            rows.append((*about, "test", "clean", 0.0, 3.0, logit))
     columns = zip(*rows, strict=True)
     return {name: np.array(values) for name, values in zip(COLUMNS, columns, strict=True)}
 
 
 def test_the_better_scorer_wins_by_an_interval_that_excludes_nothing_to_choose() -> None:
-    found = compared(_table(3.0, 0.3), "clean", rounds=200)
+    found = compared(_table(3.0, 3), _table(0.3, 4), "clean", rounds=200)
     assert found["ours"] < 0.15
-    assert found["peer"] > 0.3
-    assert found["difference"] == pytest.approx(found["ours"] - found["peer"])
+    assert found["other"] > 0.3
+    assert found["difference"] == pytest.approx(found["ours"] - found["other"])
     assert found["interval"][0] <= found["difference"] <= found["interval"][1] < 0
-    assert (found["sources"], found["clips"]) == (2, 160)
+    assert (found["sources"], found["windows"]) == (2, 160)
 
 
 def test_equals_are_not_told_apart() -> None:
-    low, high = compared(_table(1.5, 1.5), "clean", rounds=200)["interval"]
+    low, high = compared(_table(1.5, 3), _table(1.5, 4), "clean", rounds=200)["interval"]
     assert low < 0 < high
+
+
+def test_only_what_both_scored_is_compared() -> None:
+    other = {name: values[10:][::-1] for name, values in _table(1.5, 3).items()}
+    found = compared(_table(1.5, 3), other, "clean", rounds=20)
+    assert found["windows"] == 150
+    assert found["difference"] == 0

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from monitor.training.network import BANDS, FrontEnd, VoiceNetwork, parameter_count
+from monitor.training.network import VoiceNetwork, parameter_count
+from monitor.training.spectrum import (
+    BANDS,
+    FFT_BINS,
+    FLOOR,
+    HOP,
+    PRE_EMPHASIS,
+    WINDOW,
+    FrontEnd,
+    band_matrix,
+)
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
@@ -20,9 +30,11 @@ def test_shapes(network: VoiceNetwork, seconds: float) -> None:
     waveform = torch.randn(2, int(seconds * SAMPLE_RATE)) * 0.1
     spectrum = network.front(waveform)
     assert spectrum.shape[:3] == (2, 1, BANDS)
-    logit, family = network.heads(spectrum)
-    assert logit.shape == (2,)
-    assert family.shape == (2, 5)
+    heads = network.heads(spectrum)
+    assert heads.logit.shape == (2,)
+    assert heads.family.shape == (2, 5)
+    assert heads.frames.shape == (2, -(-spectrum.shape[3] // 4))
+    torch.testing.assert_close(heads.direction.norm(dim=1), torch.ones(2))
     assert network(waveform).shape == (2,)
 
 
@@ -54,3 +66,18 @@ def test_a_fixed_filter_changes_little() -> None:
     front = FrontEnd()
     plain, other = (front(torch.from_numpy(x)[None]) for x in (waveform, filtered))
     assert (plain - other).abs().mean() < 0.05 * plain.abs().mean()
+
+
+def test_front_end_is_a_hann_windowed_transform() -> None:
+    rng = np.random.default_rng(2)
+    waveform = rng.standard_normal((2, 5_000)).astype(np.float32)
+    signal = waveform / np.sqrt(np.square(waveform).mean(1, keepdims=True))
+    signal = signal[:, 1:] - PRE_EMPHASIS * signal[:, :-1]
+    frames = np.lib.stride_tricks.sliding_window_view(signal, WINDOW, 1)[:, ::HOP]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    window /= np.sqrt(np.square(window).sum())
+    power = np.square(np.abs(np.fft.rfft(frames * window, 2 * FFT_BINS)))[..., 1:]
+    log = np.log(power @ band_matrix().numpy().T + FLOOR)
+    expected = (log - log.mean(1, keepdims=True)).transpose(0, 2, 1)
+    found = FrontEnd()(torch.from_numpy(waveform))[:, 0].numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-4)

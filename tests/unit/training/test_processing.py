@@ -1,6 +1,7 @@
 """Gain control, noise removal and blends do to a signal what they say."""
 
 import numpy as np
+import pytest
 
 from monitor.training.blends import at_level_of, blend_bands, splice
 from monitor.training.processing import control_gain, suppress_noise
@@ -55,10 +56,11 @@ def test_bands_come_from_one_side_each() -> None:
 
 def test_a_splice_changes_one_stretch_only() -> None:
     human, copy = _tone(200), _tone(900)
-    made = splice(human, copy, np.random.default_rng(0))
+    made, share = splice(human, copy, np.random.default_rng(0))
     changed = np.abs(made - human) > 1e-6
-    share = changed.mean()
-    assert 0.35 < share < 0.9
+    assert 0.35 < changed.mean() < 0.9
+    assert share[changed].min() > 0
+    assert share.max() == pytest.approx(1, abs=1e-5)
     inside = np.flatnonzero(changed)
     assert changed[inside[0] : inside[-1]].mean() > 0.9
 

@@ -1,0 +1,64 @@
+"""How much better one knows after more speech: error rates of a voice, not of a window.
+
+Scored windows of one voice (a speaker, or a generator speaking as one) are taken in order until
+they hold so many seconds of speech; what they say together is the mean of their logits.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from monitor.training.clips import Split
+from monitor.training.evaluate import Report, paired_report
+from monitor.training.scoring import CHANNELS, COLUMNS, Table
+from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS
+
+SECONDS = (3.0, 4.0, 8.0, 16.0, 30.0)
+"""Of speech. Less than a window is `evaluate.lengths`'s to measure."""
+SLACK = 0.5
+"""Seconds that may be missing: windows hold pauses, and whole windows are taken."""
+
+
+def gathered(table: Table, seconds: float) -> Table:
+    """One row per voice and channel that has so many seconds of speech; `clip` is the voice."""
+    order = np.lexsort([table[name] for name in ("start", "clip", "channel")])
+    voices: dict[tuple[Any, ...], list[int]] = {}
+    for i in order:
+        names = ("source", "speaker", "generator", "split", "channel")
+        voices.setdefault(tuple(str(table[name][i]) for name in names), []).append(int(i))
+    rows = []
+    for voice, windows in voices.items():
+        taken, speech, clip = [], 0.0, None
+        for i in windows:
+            # Windows of one recording overlap: all but its first bring only what is new.
+            share = HOP_SECONDS / WINDOW_SECONDS if table["clip"][i] == clip else 1.0
+            taken.append(i)
+            clip, speech = table["clip"][i], speech + share * float(table["speech"][i])
+            if speech >= seconds - SLACK:
+                row = {name: table[name][taken[0]] for name in COLUMNS}
+                logit = float(np.mean([float(table["logit"][k]) for k in taken]))
+                rows.append(row | {"clip": "/".join(voice), "speech": speech, "logit": logit})
+                break
+    return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+
+
+def by_speech(table: Table) -> Report:
+    """Macro within-source error rates of the test voices for every length of speech.
+
+    Sources that count at one length need not at another: `sources` says how many did.
+    """
+    out: Report = {}
+    for seconds in SECONDS:
+        voices = gathered(table, seconds)
+        for channel in CHANNELS:
+            if not (here := voices["channel"] == channel).any():
+                continue
+            found = paired_report({k: v[here] for k, v in voices.items()}, channel)["window"]
+            if found["sources"]:
+                out[f"{seconds:g} s {channel}"] = {
+                    "eer": found["eer"],
+                    "interval": found["interval"],
+                    "voices": int((here & (voices["split"] == Split.TEST.value)).sum()),
+                    "sources": len(found["sources"]),
+                }
+    return out
