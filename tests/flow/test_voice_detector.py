@@ -9,6 +9,7 @@ import pytest
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.ingest.convert import decode_audio
+from monitor.training.channel import resample
 from monitor.types import SAMPLE_RATE, AbstentionReason, AudioWindow, Span
 
 RNG = np.random.default_rng(0)
@@ -36,8 +37,10 @@ def window(samples: np.ndarray, speech: float = 2.0, missing: float = 0.0) -> Au
         np.repeat(RNG.standard_normal(SECONDS // 8), 8),
         RNG.standard_normal(SAMPLE_RATE),
         RNG.standard_normal(10 * SAMPLE_RATE),
+        0.2 * resample(RNG.standard_normal((1, SECONDS // 2)).astype(np.float32), SECONDS)[0],
+        RNG.standard_normal(3 * SAMPLE_RATE // 10),
     ],
-    ids=["zeros", "dc", "clipped", "noise", "faint", "steps", "1 s", "10 s"],
+    ids=["zeros", "dc", "clipped", "noise", "faint", "steps", "1 s", "10 s", "8 kHz", "0.3 s"],
 )
 def test_odd_input_gives_a_bounded_score(detector: VoiceDetector, samples: np.ndarray) -> None:
     (result,) = detector.judge([window(np.clip(samples, -1, 1))])
@@ -59,6 +62,7 @@ def test_what_is_not_a_number_is_a_fault(detector: VoiceDetector) -> None:
     ("speech", "missing", "reason"),
     [
         (0.0, 0.0, AbstentionReason.SILENCE),
+        (0.3, 0.0, AbstentionReason.TOO_LITTLE_SPEECH),
         (0.5, 0.0, AbstentionReason.TOO_LITTLE_SPEECH),
         (2.0, 0.6, AbstentionReason.GAP),
     ],
