@@ -1,6 +1,7 @@
 """How weights follow their gradients: AdamW, momentum, or sharpness-aware momentum."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class SharpnessAware(SGD):
                     weight.add_(moved)
                     self.state[weight]["climbed"] = moved
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Go back to where `climb` began, and follow the gradient from there."""
         with torch.no_grad():
             for weight in self._weights():

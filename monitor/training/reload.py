@@ -101,7 +101,7 @@ def _unfold(network: VoiceNetwork, norms: dict[nn.Module, Norm], speech: Iterabl
             continue
         mean, square = (torch.from_numpy(it).float() for it in np.mean(seen[layer], axis=0))
         scale = (square - mean.square()).clamp_min(1e-8).sqrt()
-        layer.weight.div_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))  # type: ignore[operator, arg-type]
+        layer.weight.div_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))  # type: ignore[operator]
         assert norm.running_mean is not None
         assert norm.running_var is not None
         norm.running_mean.copy_(mean / scale)

@@ -30,7 +30,7 @@ def test_overlap_is_not_counted_twice() -> None:
     one = gathered(table, 5.0)
     assert len(one["logit"]) == 60
     assert set(one["speech"].tolist()) == {5.0}
-    first = table["logit"][(table["clip"] == "a/0/0") & (table["start"] < 3)]
+    first = table["logit"][(table["clip"] == "a/0/0") & (table["start"].astype(float) < 3)]
     at = one["clip"].tolist().index("a/s0/human/test/clean")
     assert one["logit"][at] == pytest.approx(first.mean())
     # Both recordings together hold 3 + 5 + 3 + 5 seconds.
