@@ -5,8 +5,10 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY monitor ./monitor
 COPY models ./models
+# For a cluster add `ray`.
+ARG EXTRAS=notify,postgres
 RUN python -m venv /opt/monitor \
-    && /opt/monitor/bin/pip install --no-cache-dir --disable-pip-version-check ".[notify,postgres]"
+    && /opt/monitor/bin/pip install --no-cache-dir --disable-pip-version-check ".[${EXTRAS}]"
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/monitor /opt/monitor

@@ -13,6 +13,7 @@ from typing import Any
 
 from monitor import cli
 from monitor.commands import serve
+from monitor.web import server
 
 _STEP = 0.01
 _BINS = 2000
@@ -48,7 +49,7 @@ def percentile(counts: dict[int, int], percent: float) -> int:
     return 0
 
 
-class Probed(serve.Server):
+class Probed(server.Server):
     """The service's server, with the probe beside it."""
 
     path: Path
@@ -63,7 +64,7 @@ class Probed(serve.Server):
 def main() -> None:
     """Run the command line with the probe in its server."""
     Probed.path = Path(sys.argv.pop(1))
-    serve.Server = Probed  # type: ignore[misc]
+    vars(serve)["Server"] = Probed
     cli.main()
 
 

@@ -1,7 +1,7 @@
 """Settings → the store, the outbox, and the workers between them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,14 @@ class Alerting:
     def allowance(self, call: str, participant: str) -> Allowance | None:
         """Why a participant may speak with a synthetic voice; None if it may not."""
         return self.advisor.allowance(self._subject(call, participant))
+
+    async def inherit(self, instances: Sequence[str]) -> None:
+        """Deliver what lost instances accepted and still owe; raises StoreError."""
+        for instance in instances:
+            count = await self.store.deliveries.inherit(instance)
+            _log.warning("deliveries inherited", of=instance, count=count)
+        for courier in self._couriers:
+            courier.wake()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -49,6 +49,7 @@ from monitor.web import (
 )
 from monitor.web.auth import Gatekeeper
 from monitor.web.description import DescribedApp
+from monitor.web.entrance import Entrance, OpenWhip
 from monitor.web.events import EVENTS, EventStream
 from monitor.web.headers import SecurityHeaders
 from monitor.web.history import History
@@ -79,10 +80,14 @@ def build_canary(settings: Settings, stages: Stages, metrics: Metrics) -> Canary
 class Service:
     """Everything one process serves."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raise CatalogueError or SettingsError when the service must not start."""
+    def __init__(self, settings: Settings, entrance: Entrance | None = None) -> None:
+        """Raise CatalogueError or SettingsError when the service must not start.
+
+        `entrance` is that of a node of a cluster.
+        """
         check_trust(settings)
         self.settings = settings
+        self._entrance = entrance
         self.metrics = Metrics()
         self._previews = Previews() if settings.server.previews else None
         self._stages = build_stages(settings, self.metrics)
@@ -142,7 +147,7 @@ class Service:
 
         self._telephony = Telephony(settings, self.registry, gatekeeper)
         app.include_router(self._telephony.routes)
-        app.include_router(whip.router(self.registry, gatekeeper, open_whip))
+        app.include_router(whip.router(self.registry, gatekeeper, open_whip, self._entrance))
         store, allowance = self.alerting.store, self.alerting.allowance
         app.include_router(
             api.router(self.registry, gatekeeper, store, self._events, open_source, allowance)
@@ -191,6 +196,8 @@ class Service:
                 allow_headers=["Authorization", "Content-Type", "If-Match"],
                 expose_headers=["Location", "ETag", "Link", "X-Call-Id", "Retry-After"],
             )
+        if self._entrance is not None:
+            app.add_middleware(OpenWhip)
         return app
 
     def close_streams(self) -> None:

@@ -1,8 +1,8 @@
-"""The command line: serve · watch · score · calibrate · verify · models · evidence · train."""
+"""The command line: serve · watch · score · calibrate · verify · models · evidence · cluster …"""
 
 import typer
 
-from monitor.commands import calibrate, evidence, models, score, serve, train, watch
+from monitor.commands import calibrate, cluster, evidence, models, score, serve, train, watch
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -21,6 +21,11 @@ _models = typer.Typer(no_args_is_help=True, help="The models that came with the 
 _models.command("verify")(models.verify_models)
 _models.command("promote")(models.promote_models)
 cli.add_typer(_models, name="models")
+
+_cluster = typer.Typer(no_args_is_help=True, help="Several machines (extra `ray`).")
+_cluster.command("start", context_settings=_passed_on)(cluster.start)
+_cluster.command("drain")(cluster.drain)
+cli.add_typer(_cluster, name="cluster")
 
 _evidence = typer.Typer(no_args_is_help=True, help="What is kept of alerts.")
 _evidence.command("key")(evidence.show_key)

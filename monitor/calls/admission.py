@@ -30,12 +30,12 @@ class CapacityError(Exception):
     def __init__(
         self,
         detail: str,
-        reason: Literal["capacity", "overload"] = "capacity",
+        reason: Literal["capacity", "overload", "draining"] = "capacity",
         retry_after: int = RETRY_SECONDS,
     ) -> None:
         super().__init__(detail)
         self.reason = reason
-        """In one word, for metrics: every slot is taken, or the machine is."""
+        """In one word, for metrics: every slot is taken, the machine is, or it is to be freed."""
         self.retry_after = retry_after
         """Seconds."""
 

@@ -39,6 +39,8 @@ class Registry:
         self._metrics = metrics
         self._evidence = evidence
         self._admission = admission
+        self.draining = False
+        """Whether no new call is taken, so that the process can end without ending any."""
         self._tasks: dict[str, asyncio.Task[str]] = {}
         self._active: dict[str, Call] = {}
         self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
@@ -48,6 +50,8 @@ class Registry:
     def admit(self, ingest: str, reserved: int = 0) -> None:
         """Raise CapacityError if no further call can be monitored beside `reserved` others."""
         try:
+            if self.draining:
+                raise CapacityError("this node is being drained", "draining")
             self._admission.check(len(self._active) + reserved)
         except CapacityError as error:
             self._metrics.calls_refused.labels(ingest, error.reason).inc()
@@ -59,10 +63,14 @@ class Registry:
         participant: str,
         label: str = "",
         ended: Callable[[Call], None] | None = None,
+        call_id: str = "",
     ) -> Call:
-        """Begin monitoring a source; `ended` hears when it is over. Raises CapacityError."""
+        """Begin monitoring a source; `ended` hears when it is over. Raises CapacityError.
+
+        `call_id` must never have been used; left out, one is made.
+        """
         self.admit(source.ingest)
-        call_id = secrets.token_urlsafe(12)
+        call_id = call_id or secrets.token_urlsafe(12)
         call = Call(
             id=call_id,
             source=source,
@@ -110,7 +118,7 @@ class Registry:
     @property
     def free(self) -> int:
         """Further calls that can be taken now."""
-        return self._admission.free(len(self._active))
+        return 0 if self.draining else self._admission.free(len(self._active))
 
     @property
     def level(self) -> Level:

@@ -12,6 +12,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from monitor.settings.cluster import Cluster
 from monitor.settings.decision import Advising, Alarm, Allowed, Canary
 from monitor.settings.delivery import Alertmanager, Destination, Notify, Siem, Webhook
 from monitor.settings.evidence import Evidence
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     advice: Advising = Advising()
     allowed: tuple[Allowed, ...] = ()
     store: Store = Store()
+    cluster: Cluster = Cluster()
     evidence: Evidence = Evidence()
     webhooks: tuple[Webhook, ...] = ()
     alertmanagers: tuple[Alertmanager, ...] = ()

@@ -128,7 +128,10 @@ class Calls:
             for call, (reason, at) in batch.ended.items():
                 end = {"ended": reason, "ended_at": at, "seen_at": at}
                 await connection.execute(
-                    update(tables.calls).where(tables.calls.c.id == call).values(end)
+                    # One that was closed as interrupted meanwhile stays so.
+                    update(tables.calls)
+                    .where(tables.calls.c.id == call, tables.calls.c.ended.is_(None))
+                    .values(end)
                 )
 
     async def latest(self, limit: int, without: Sequence[str] = ()) -> list[CallSummary]:
@@ -147,6 +150,13 @@ class Calls:
             rows = (await connection.execute(query)).mappings().all()
             found = await _records(connection, rows)
         return found[0] if found else None
+
+    async def instance(self, call: str) -> str | None:
+        """The process that monitored a call; None if the call is not kept."""
+        query = select(tables.calls.c.instance).where(tables.calls.c.id == call)
+        async with self._database.read() as connection:
+            found: str | None = (await connection.execute(query)).scalar()
+            return found
 
     async def timeline(self, call: str, participant: str | None = None) -> list[PointRecord]:
         """Windows of a call in the order in which they were judged."""

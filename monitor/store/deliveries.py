@@ -127,6 +127,25 @@ class Deliveries:
         async with self._database.write() as connection:
             return (await connection.execute(statement.values(values))).rowcount
 
+    async def inherit(self, instance: str) -> int:
+        """Take over what a lost instance still owed; return how much.
+
+        Ages and waits go on where that instance was last saved.
+        """
+        theirs = select(tables.uptime.c.seconds).where(tables.uptime.c.instance == instance)
+        async with self._database.write() as connection:
+            tick = await self._uptime.save(connection)
+            shift = tick - ((await connection.execute(theirs)).scalar() or 0.0)
+            statement = update(tables.deliveries).where(
+                _d.instance == instance, _d.state == _PENDING
+            )
+            values = {
+                "instance": self._uptime.instance,
+                "accepted_tick": _d.accepted_tick + shift,
+                "due_tick": _d.due_tick + shift,
+            }
+            return (await connection.execute(statement.values(values))).rowcount
+
     async def latest(
         self, limit: int, state: str | None = None, destination: str | None = None
     ) -> list[DeliveryRecord]:

@@ -12,8 +12,10 @@ from monitor.store.audit import Audit
 from monitor.store.calls import Calls
 from monitor.store.database import Database
 from monitor.store.deliveries import Deliveries
+from monitor.store.nodes import Nodes
 from monitor.store.retention import Holds, Retention, Terms
 from monitor.store.reviews import Reviews
+from monitor.store.sources import Sources
 from monitor.store.uptime import Uptime
 
 _WATCH = 5.0
@@ -43,6 +45,8 @@ class Store:
         self.reviews = Reviews(self.database, wall)
         self.holds = Holds(self.database, wall)
         self.audit = Audit(self.database)
+        self.nodes = Nodes(self.database, wall)
+        self.sources = Sources(self.database, wall)
         kept = terms or Terms(0, 0, 0, 0)
         self.retention = Retention(self.database, kept, every, wall)
 

@@ -8,6 +8,7 @@ batch that holds its call, and retention deletes by its own order.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     Index,
@@ -146,4 +147,27 @@ audit = Table(
     Column("subject", Text, nullable=False),
     Column("detail", JSON, nullable=False),
     Index("audit_by_time", "at"),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("instance", String(40), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("inner_url", Text, nullable=False),
+    Column("joined_at", Double, nullable=False),
+    Column("draining", Boolean, nullable=False),
+    Column("lost_at", Double),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", String(24), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("wanted_at", Double, nullable=False),
+    Column("holder", String(40)),
+    Column("epoch", Integer, nullable=False),
+    Column("renewed_at", Double, nullable=False),
+    Column("ended", String(40)),
 )

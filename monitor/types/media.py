@@ -87,6 +87,8 @@ class LostReason(StrEnum):
     """Monitoring was paused: by the far end, or by who may control the call."""
     TRUNCATED = "truncated"
     """The recording ends before its container says it does."""
+    INTERRUPTED = "interrupted"
+    """The machine that monitored the call was lost."""
 
 
 @dataclass(frozen=True, slots=True)

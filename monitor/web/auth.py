@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from monitor.web.problems import Problem
 
-_BEARER = HTTPBearer(
+BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="token",
     description="An API token. Each operation names the scope that the token must have.",
@@ -43,9 +43,7 @@ class Gatekeeper:
         """Return a dependency that lets requests with this scope pass."""
 
         async def check(
-            given: Annotated[
-                HTTPAuthorizationCredentials | None, Security(_BEARER, scopes=[scope])
-            ],
+            given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER, scopes=[scope])],
         ) -> Grant:
             return self.allow(given.credentials if given is not None else "", scope)
 

@@ -25,7 +25,7 @@ class LifeRecord(TypedDict):
 class ReadinessRecord(TypedDict):
     """Whether calls are taken."""
 
-    status: Literal["ready", "degraded", "full"]
+    status: Literal["ready", "degraded", "full", "draining"]
     free_slots: int
     store: str
     """`ok`, or why it takes nothing."""
@@ -54,7 +54,7 @@ def router(
 
     @routes.get("/readyz", responses={503: {"model": ReadinessRecord, "description": "Full"}})
     async def readyz(response: Response) -> ReadinessRecord:
-        """Models are loaded and a call slot is free; 503 while every slot is in use.
+        """Models are loaded and a call slot is free; 503 while every slot is in use, or draining.
 
         A store that takes nothing is reported and no reason to refuse calls: they are judged.
         """
@@ -62,7 +62,7 @@ def router(
         response.status_code = 200 if free > 0 else 503
         reason = degraded()
         return {
-            "status": "full" if free <= 0 else "ready" if reason is None else "degraded",
+            "status": _status(registry, reason),
             "free_slots": free,
             "store": "ok" if reason is None else f"degraded: {reason}",
             "models": models,
@@ -79,3 +79,13 @@ def router(
         return Response(encode(metrics.registry), headers={"Content-Type": content_type})
 
     return routes
+
+
+def _status(
+    registry: Registry, degraded: str | None
+) -> Literal["ready", "degraded", "full", "draining"]:
+    if registry.draining:
+        return "draining"
+    if not registry.free:
+        return "full"
+    return "ready" if degraded is None else "degraded"

@@ -16,6 +16,7 @@ from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
 from monitor.web.auth import Gatekeeper
 from monitor.web.description import DescribedRoute, refusals
+from monitor.web.entrance import Entrance
 from monitor.web.problems import Problem
 
 _MAX_BODY = 256 * 1024
@@ -39,8 +40,13 @@ def router(
     registry: Registry,
     gatekeeper: Gatekeeper,
     open_source: Callable[[Offer, str], WebRtcSource],
+    entrance: Entrance | None = None,
 ) -> APIRouter:
-    """Return the endpoint; `open_source(offer, participant)` makes the receiving end."""
+    """Return the endpoint; `open_source(offer, participant)` makes the receiving end.
+
+    `entrance` is that of a node of a cluster.
+    """
+    entrance = entrance or Entrance()
     routes = APIRouter(tags=["whip"], route_class=DescribedRoute)
     sessions: dict[str, Session] = {}
 
@@ -57,7 +63,7 @@ def router(
     @routes.post(
         "/whip",
         status_code=201,
-        dependencies=[publish],
+        dependencies=[Depends(entrance.publish(gatekeeper))],
         responses={201: {"content": {_SDP: {}}}, **refusals(400, 413, 415, 503)},
         openapi_extra={"requestBody": {"required": True, "content": {_SDP: {}}}},
     )
@@ -114,7 +120,7 @@ def router(
             status_code=201,
             media_type=_SDP,
             headers={
-                "Location": f"/whip/{name}",
+                "Location": f"{entrance.url}/whip/{name}",
                 "ETag": session.etag,
                 "Accept-Patch": _FRAGMENT,
                 "X-Call-Id": started.id,

@@ -11,6 +11,7 @@ from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.store.store import Store
 from tests.alerts import alert
+from tests.clustercases import *  # noqa: F403
 from tests.e2e.rig.postgres import Postgres
 from tests.refusal import PASSWORD, refused
 from tests.storecases import *  # noqa: F403

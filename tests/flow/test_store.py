@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clustercases import *  # noqa: F403
 from tests.storecases import *  # noqa: F403
 
 

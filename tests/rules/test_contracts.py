@@ -18,6 +18,8 @@ BREAKS = {
     "onnxruntime": ("detectors/breaks.py", "import onnxruntime"),
     "database": ("delivery/breaks.py", "import sqlalchemy"),
     "evidence": ("evidence/breaks.py", "import socket"),
+    "ray": ("web/breaks.py", "import ray"),
+    "core": ("web/breaks.py", "import monitor.cluster.actors"),
     "torch": ("inference/breaks.py", "import torch"),
     "pure": ("decision/breaks.py", "import asyncio"),
 }

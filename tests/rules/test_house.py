@@ -96,6 +96,7 @@ def test_the_example_settings_parse_and_show_the_defaults() -> None:
         "canary",
         "advice",
         "store",
+        "cluster",
         "evidence",
     ):
         assert getattr(example, name) == getattr(defaults, name)

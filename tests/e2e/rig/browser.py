@@ -12,7 +12,7 @@ from playwright.sync_api import ConsoleMessage, Page, Playwright, Request, sync_
 from tests.e2e.rig.process import Process, Started
 
 CHROMIUM = "/usr/bin/chromium"
-INSIDE = ("127.0.0.1", "localhost", "10.99.0.1")
+INSIDE = ("127.0.0.1", "localhost", "10.99.0.1", *(f"10.77.0.{n}" for n in range(1, 255)))
 """Hosts of the test network; a page that asks for anything else is at fault."""
 
 _FLAGS = (

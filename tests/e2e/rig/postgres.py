@@ -23,9 +23,11 @@ def _binaries() -> Path:
 class Postgres(Started):
     """A server whose data nobody keeps; it refuses to run as root, so it does not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        """`host` other than loopback: its neighbours (/24) may come too."""
+        self.host = host
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = free_port(host)
         self._log = folder / "postgres.log"
         # Not below pytest's folders: those are root's alone.
         self._data = Path(tempfile.mkdtemp(prefix="monitor-postgres-"))
@@ -33,17 +35,20 @@ class Postgres(Started):
 
     def url(self, database: str = "postgres") -> str:
         """How the service names a database of this server."""
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}@{self.host}:{self.port}/{database}"
 
     def start(self) -> Self:
         """Make the data folder and run the server."""
         entry = pwd.getpwnam(USER)
         os.chown(self._data, entry.pw_uid, entry.pw_gid)
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        if self.host != "127.0.0.1":
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self.host}/24 trust\n")
         self._process = Process(
             [
                 *self._as_user(), str(_binaries() / "postgres"), "-D", str(self._data),
-                "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._data), "-F",
+                "-h", self.host, "-p", str(self.port), "-k", str(self._data), "-F",
             ],
             self._log,
         )  # fmt: skip
@@ -53,7 +58,7 @@ class Postgres(Started):
 
     def create(self, database: str) -> str:
         """Make an empty database; return its URL."""
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, database)
+        self._run("createdb", "-h", self.host, "-p", str(self.port), "-U", USER, database)
         return self.url(database)
 
     def kill(self) -> None:
@@ -68,7 +73,7 @@ class Postgres(Started):
         shutil.rmtree(self._data, ignore_errors=True)
 
     def _ready(self) -> bool:
-        command = [str(_binaries() / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [str(_binaries() / "pg_isready"), "-h", self.host, "-p", str(self.port)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _run(self, tool: str, *arguments: str) -> None:
