@@ -36,6 +36,19 @@ WIDER = """() => [...document.querySelectorAll("body *")]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
     .map(e => e.tagName + "." + e.className)"""
 """What reaches beyond the right edge."""
+CONTROLS = """() => {
+    const known = "a[href], button:enabled, input:enabled, select:enabled, summary";
+    window.controls = [...document.querySelectorAll(known)].filter(e => e.checkVisibility());
+    window.reached = new Set();
+    document.addEventListener("focusin", ({ target }) => {
+        if (getComputedStyle(target).outlineStyle !== "none") window.reached.add(target);
+    });
+    return window.controls.length;
+}"""
+"""Notes everything that can be operated, and from now on what the keyboard visibly reaches."""
+UNREACHED = """() => window.controls
+    .filter(e => e.isConnected && e.checkVisibility() && !window.reached.has(e))
+    .map(e => e.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +67,7 @@ class Desk:
     def look(self, name: str) -> None:
         """Picture the page wide, narrow and dark; nothing may stand out, nobody be shut out."""
         page = self.page
+        self._tab(name)
         self._picture(f"{name}.desktop")
         page.emulate_media(color_scheme="dark")
         self._check(name, "dark")
@@ -73,6 +87,16 @@ class Desk:
             if v["impact"] in ("serious", "critical")
         ]
         assert faults == [], f"{name}, {how}"
+
+    def _tab(self, name: str) -> None:
+        """Every control has its turn with the Tab key, and shows it."""
+        # Once around, wherever it begins: what scrolls takes a turn, too, and so does the edge.
+        for _ in range(2 * self.page.evaluate(CONTROLS)):
+            self.page.keyboard.press("Tab")
+        assert self.page.evaluate(UNREACHED) == [], name
+        # The pictures show the page as it is before anybody touched it.
+        self.page.evaluate("document.activeElement.blur()")
+        self.page.evaluate("scrollTo(0, 0)")
 
     def _picture(self, name: str) -> None:
         # Charts follow the page's width and colours at their next drawing.
@@ -99,6 +123,7 @@ def test_a_shift_at_the_console(keeping: Service, recordings: Recordings, tmp_pa
         page.click("nav a[data-page=models]")
         page.wait_for_selector("text=not certified")
         desk.look("models")
+        faults_would_be_found(page, desk)
         with_the_keyboard(page)
         wrong_token(page, desk)
     # 422: the empty upload, which is made on purpose.
@@ -125,7 +150,10 @@ def watch(page: Page, desk: Desk) -> None:
     page.wait_for_selector(".lane[data-detector=face]")
     # Not wait_for_function: it evaluates strings in the page, which its policy forbids.
     wait_until(lambda: page.text_content("#state") == "alert", 60, "the state alert", every=0.5)
-    assert "Step up verification now" in (page.text_content("#state-words") or "")
+    page.wait_for_selector("#state-words >> text=Bring in somebody who decides")
+    count = ".lane[data-detector={}] .hint"
+    assert page.text_content(count.format("voice")) == ""
+    assert page.text_content(count.format("face")) == "shown only, does not count"
     page.wait_for_selector("#faces canvas:visible")
     page.wait_for_timeout(1000)
     assert page.evaluate(PAINTED, "#spectrogram canvas") > 40
@@ -204,6 +232,21 @@ def stop(page: Page, service: Service, call: str) -> None:
     page.click("#stop")
     wait_until(lambda: service.call(call)["ended"], 15, "the end of the call")
     page.wait_for_selector("#start:enabled")
+
+
+def faults_would_be_found(page: Page, desk: Desk) -> None:
+    """What shuts people out on purpose: a picture without words, and what Tab passes over."""
+    page.evaluate("""() => {
+        const link = document.querySelector("nav a[data-page=alerts]");
+        link.tabIndex = -1;
+        const picture = document.createElement("img");
+        picture.src = "/console/icon.svg";
+        document.querySelector("main h1").append(picture);
+    }""")
+    with pytest.raises(AssertionError, match="image-alt"):
+        desk._check("broken", "light")
+    with pytest.raises(AssertionError, match="data-page"):
+        desk._tab("broken")
 
 
 def with_the_keyboard(page: Page) -> None:

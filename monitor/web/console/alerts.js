@@ -4,7 +4,7 @@ import { details, h, list, say } from "./dom.js";
 import { bundles } from "./evidence.js";
 import * as feed from "./feed.js";
 import { badge, empty } from "./marks.js";
-import { ADVICE, alertType, clock, number, OUTCOMES, rarity, unmonitored } from "./words.js";
+import { alertType, clock, number, OUTCOMES, rarity, todo, unmonitored } from "./words.js";
 
 export const open = () => [...feed.alerts.values()].filter((alert) => !feed.reviews.has(alert.id));
 
@@ -50,7 +50,7 @@ function make(alert, review) {
   return h("li", { class: "panel", "data-alert": alert.id },
     h("div", { class: "title" }, h("h3", {}, h("a", { href: `#/calls/${encodeURIComponent(alert.call)}` }, call?.label || alert.participant)), badge(alert.tier)),
     h("p", { class: "hint" }, `${new Date(alert.raised_at).toLocaleString()}: ${alert.action}, because of ${alertType(alert.type)}, suspicious from ${clock(alert.span.start)} to ${clock(alert.span.end)}`),
-    h("p", {}, alert.allowed ? `Synthetic speech is allowed here: ${alert.allowed.name}.` : (ADVICE[alert.advice] ?? ""), " ", rarity(v.p_value)),
+    h("p", {}, todo(alert.tier, alert), " ", rarity(v.p_value)),
     h("p", {}, alert.certified ? "The false-alarm rate of this line is certified." : "The false-alarm rate of this line is not certified yet: expect false alarms.",
       ` ${Math.round(unheard)} s of the call were not monitored.`),
     details("Numbers", h("p", {}, `Statistic ${number(v.statistic)}; lines ${Object.entries(v.thresholds ?? {}).map(([tier, at]) => `${tier} ${number(at)}`).join(", ") || "–"}; p-value ${number(v.p_value, 4)}; ${alert.evidence.length} windows; models ${Object.entries(alert.models).map(([name, model]) => `${name} ${model}`).join(", ")}; calibration ${alert.calibration}.`)),
@@ -79,7 +79,7 @@ function form(alert) {
       buttons.forEach((button) => { button.disabled = false; });
     }
   }
-  return h("div", { class: "review" },
+  return h("div", { class: "finding" },
     h("label", { for: reason.id }, "What did you find, and how do you know?"), reason,
     h("div", { class: "row", role: "group", "aria-label": "Your finding" }, buttons), problem);
 }

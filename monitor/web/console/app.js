@@ -8,7 +8,7 @@ import * as feed from "./feed.js";
 import { modelsPage } from "./models.js";
 import { ownCall, preparePublishing } from "./publish.js";
 import { prepareReplay } from "./replay.js";
-import { STATES } from "./words.js";
+import { STATES, todo } from "./words.js";
 
 const PAGES = { "": callsPage, calls: callPage, alerts: alertsPage, models: modelsPage };
 let page = null;
@@ -23,7 +23,6 @@ function route() {
   const [name, argument] = location.hash.slice(2).split("/").map(decodeURIComponent);
   page?.close();
   page = (PAGES[name ?? ""] ?? callsPage)($("main"), argument);
-  document.title = `${page.title} · deepfake monitor`;
   const shown = name === "alerts" || name === "models" ? name : "calls";
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.page === shown) link.setAttribute("aria-current", "page");
@@ -35,6 +34,7 @@ function route() {
   $("replay").hidden = own;
   $("main").querySelector("h1")?.focus({ preventScroll: true });
   scrollTo(0, 0);
+  show();
 }
 
 function show() {
@@ -51,11 +51,13 @@ function show() {
   const count = open().length;
   $("open-alerts").hidden = count === 0;
   say($("open-alerts"), `${count} open`);
+  // Somebody whose console lies in another tab sees that there is something to do.
+  document.title = `${count ? `(${count}) ` : ""}${page?.title ?? "Calls"} · deepfake monitor`;
 }
 
 document.addEventListener("raised", ({ detail: alert }) => {
   if (alert.action === "raised") {
-    say($("announcer"), `${STATES[alert.tier].name}: ${alert.participant}. ${STATES[alert.tier].says}`);
+    say($("announcer"), `${STATES[alert.tier].name}: ${alert.participant}. ${STATES[alert.tier].says} ${todo(alert.tier, alert)}`);
   }
 });
 $("access-form").addEventListener("submit", (event) => {

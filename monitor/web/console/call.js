@@ -9,7 +9,7 @@ import { badge, empty, legend } from "./marks.js";
 import { Spectrogram } from "./spectrogram.js";
 import { drawStatistic, tellStatistic } from "./statistic.js";
 import { Stretch, Track } from "./track.js";
-import { ADVICE, alertType, clock, ending, ingest, number, rarity, reason, STATES, unmonitored } from "./words.js";
+import { alertType, clock, ending, ingest, number, pause, rarity, reason, STATES, todo, unmonitored } from "./words.js";
 
 const DRAW_EVERY = 500, LOOK_EVERY = 1000;
 
@@ -28,6 +28,7 @@ class CallPage {
     this.title = "Call";
     this.stop = new AbortController();
     this.tracks = new Map();
+    this.paused = new Map(); // Why, by participant.
     this.chosen = null;
     this.stretch = new Stretch(60);
     this.lanes = new Lanes();
@@ -79,7 +80,9 @@ class CallPage {
     for (const who of call.participants) {
       const track = this.track(who.name);
       if (who.verdict) track.verdict = who.verdict;
+      if (who.paused) this.paused.set(who.name, who.paused.reason);
     }
+    get("/api/v1/models", signal).then((known) => this.lanes.judge(known.certificates)).catch(() => {});
     const waiting = [];
     let known = false;
     const heard = (event, data) => (known ? this.take(event, data) : waiting.push([event, data]));
@@ -130,8 +133,13 @@ class CallPage {
       this.track(data.participant).judged(data);
       this.call.seenAt = performance.now();
     } else if (event === "call" && data.state === "ended") this.call.ended = data.reason;
-    else if (event === "alert") this.alert = data;
-    else if (event === "paused" || event === "resumed") this.paused = data.reason;
+    else if (event === "paused") this.paused.set(data.participant, data.reason);
+    else if (event === "resumed") this.paused.delete(data.participant);
+  }
+
+  // The alert that goes with this participant's state; its message comes a moment after the verdict.
+  alert(state) {
+    return [...feed.alerts.values()].findLast((a) => a.call === this.id && a.participant === this.chosen && a.tier === state);
   }
 
   // Pictures are made only for calls that are asked about: a hidden page asks for nothing.
@@ -159,15 +167,16 @@ class CallPage {
       this.badge.replaceWith(fresh);
       this.badge = fresh;
     }
-    say(this.facts, `${this.chosen ?? ""}, ${ingest(this.call.ingest)}` + (running ? "" : `; ${ending(this.call.ended)}${this.call.detail ? ` (${this.call.detail})` : ""}`));
-    const advice = this.alert?.action !== "cleared" && this.alert?.advice ? ` Advice: ${ADVICE[this.alert.advice]}` : "";
-    say(this.says, (this.paused ? `Paused: ${this.paused}. ` : "") + STATES[state].says + advice);
+    say(this.facts, (this.call.label && this.chosen ? `${this.chosen}, ` : "") + ingest(this.call.ingest) + (running ? "" : `; ${ending(this.call.ended)}${this.call.detail ? ` (${this.call.detail})` : ""}`));
+    const paused = this.paused.get(this.chosen);
+    say(this.says, [paused ? `Not monitored now: ${pause(paused)}.` : "", STATES[state].says, todo(state, this.alert(state))].filter(Boolean).join(" "));
     say(this.rare, v ? rarity(v.p_value) : "");
     const seconds = v?.seconds;
     say(this.timer, clock(age(this.call, v)));
     say(this.scored, seconds ? seconds.scored.toFixed(0) : "0");
     say(this.unheard, unmonitored(seconds).toFixed(0));
-    const reasons = seconds ? [...Object.entries(seconds.abstained_by_reason), ...Object.entries(seconds.lost_by_reason)] : [];
+    const all = seconds ? [...Object.entries(seconds.abstained_by_reason), ...Object.entries(seconds.lost_by_reason)] : [];
+    const reasons = all.filter(([, s]) => s >= 0.5);
     say(this.why, reasons.length ? `Not monitored: ${reasons.map(([why, s]) => `${reason(why)} ${s.toFixed(0)} s`).join(", ")}.` : "");
     say(this.numbers, this.figures(v));
     this.end.hidden = !running;

@@ -10,8 +10,9 @@ export function callsPage(main) {
   const empty = h("div", { class: "empty" });
   const ended = h("ul", { class: "calls quiet", id: "ended" });
   const past = h("section", { "aria-labelledby": "past" }, h("h2", { id: "past" }, "Ended a moment ago"), ended);
+  const hint = h("p", { class: "lead" }, "The riskiest first. The bar shows how far a call has come on the way to the alert line.");
   main.replaceChildren(
-    h("h1", { tabindex: "-1" }, "Live calls"), empty, body, past);
+    h("h1", { tabindex: "-1" }, "Live calls"), hint, empty, body, past);
 
   function draw() {
     const known = [...feed.calls.values()];
@@ -22,6 +23,7 @@ export function callsPage(main) {
     list(ended, over.map((call) => row(rows, call)));
     past.hidden = over.length === 0;
     empty.hidden = live.length > 0;
+    hint.hidden = live.length === 0;
     say(empty, !feed.status.loaded ? "Asking for calls…"
       : "No call is monitored just now. Send one by WHIP, RTSP or telephone, or bring one in below.");
   }
@@ -64,6 +66,7 @@ function row(rows, call) {
     const fresh = badge(state);
     parts.badge.replaceWith(fresh);
     parts.badge = fresh;
+    parts.meter.dataset.state = state;
   }
   say(parts.name, call.label || who?.name || "unnamed");
   say(parts.how, `${call.label && who ? `${who.name}, ` : ""}${ingest(call.ingest)}`);

@@ -28,7 +28,7 @@ export class Face {
 
   draw(track) {
     const seen = track.latest.get("face"), width = seen?.quality?.face_px;
-    say(this.found, !seen ? "no video" : width ? `found, ${Math.round(width)} px wide; ${tell(seen)}` : tell(seen));
+    say(this.found, !seen ? (this.latest ? "found, not judged yet" : "no video") : width ? `found, ${Math.round(width)} px wide; ${tell(seen)}` : tell(seen));
     this.shown.hidden = this.latest === null;
     if (this.latest === null) {
       say(this.words, this.enabled === false ? "Pictures of calls are switched off in this service (server.previews)."

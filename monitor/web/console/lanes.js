@@ -1,7 +1,7 @@
 // One lane for each detector that was heard of: how every window leans, or why it was not judged.
 import { begin, colours, dots, hatch, label, timeAxis } from "./canvas.js";
 import { h, say } from "./dom.js";
-import { detector, leaning, number, reason } from "./words.js";
+import { counts, detector, leaning, number, reason } from "./words.js";
 
 const HEIGHT = 58, AXIS = 16, MOST = 3;
 
@@ -9,6 +9,12 @@ export class Lanes {
   constructor() {
     this.element = h("div", { class: "lanes" });
     this.known = new Map();
+    this.certificates = null;
+  }
+
+  // Says which lanes the state rests on: those of alert types that lines exist for.
+  judge(certificates) {
+    this.certificates = certificates;
   }
 
   draw(track, stretch) {
@@ -20,6 +26,7 @@ export class Lanes {
       const part = parts[i], latest = track.latest.get(name), last = i === names.length - 1;
       const now = latest ? tell(latest) : "";
       say(part.now, now);
+      say(part.role, this.certificates && !counts(name, this.certificates) ? "shown only, does not count" : "");
       part.canvas.setAttribute("aria-label", `${detector(name)}: ${now}`);
       paint(part.canvas, track.lanes.get(name), stretch, last);
     });
@@ -34,8 +41,9 @@ export function tell(latest) {
 }
 
 function make(name) {
-  const now = h("span", { class: "now" }), canvas = h("canvas", { role: "img" });
-  return { element: h("div", { class: "lane", "data-detector": name }, h("h3", {}, detector(name)), now, canvas), now, canvas };
+  const now = h("span", { class: "now" }), role = h("span", { class: "hint" }), canvas = h("canvas", { role: "img" });
+  const title = h("div", { class: "name" }, h("h3", {}, detector(name)), role);
+  return { element: h("div", { class: "lane", "data-detector": name }, title, now, canvas), now, role, canvas };
 }
 
 function paint(canvas, spans, stretch, last) {

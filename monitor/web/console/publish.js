@@ -2,6 +2,10 @@
 import { ask } from "./api.js";
 import { $, say } from "./dom.js";
 
+const CONNECTION = {
+  connecting: "connecting…", connected: "connected: talk, it is being judged",
+  disconnected: "connection interrupted, waiting…",
+};
 let session = null;
 
 export const ownCall = () => document.body.dataset.call;
@@ -38,7 +42,7 @@ async function publish() {
   session = { pc, media, url: null };
   for (const track of media.getTracks()) pc.addTransceiver(track, { direction: "sendonly", streams: [media] });
   pc.onconnectionstatechange = () => {
-    say($("publish-status"), `connection ${pc.connectionState}`);
+    say($("publish-status"), CONNECTION[pc.connectionState] ?? "");
     if (pc.connectionState === "failed" && session?.pc === pc) hangUp("The connection was lost. Start again to go on.");
   };
   await pc.setLocalDescription(await pc.createOffer());

@@ -44,8 +44,8 @@ export class Spectrogram {
       for (const gap of span.lost) dots(g, stretch.x(gap.start, width), 0, stretch.x(gap.end, width) - stretch.x(gap.start, width), HEIGHT, c.ink, c.rule);
     }
     this.mark(g, track, stretch, width, c);
-    label(g, "8 kHz", 4, 13, c.ink, c.panel);
-    label(g, "0", 4, HEIGHT - 5, c.ink, c.panel);
+    label(g, "8 kHz", width - 4, 13, c.ink, c.panel, "right");
+    label(g, "0", width - 4, HEIGHT - 5, c.ink, c.panel, "right");
     say(this.note, this.enabled === false ? "Pictures of calls are switched off in this service (server.previews)."
       : this.pieces.length ? "Low tones at the bottom, loud parts bright. Kept in memory for a minute, never stored."
         : "Waiting for sound…");

@@ -1,9 +1,9 @@
 // What the console says, in the words of somebody who takes calls.
 export const STATES = {
-  alert: { mark: "◆", name: "alert", says: "Very unusual for a genuine caller. Step up verification now." },
-  review: { mark: "▲", name: "review", says: "Unusual for a genuine caller. Verify by another channel." },
-  normal: { mark: "●", name: "normal", says: "Nothing suspicious so far. This is not proof of a genuine caller." },
-  warming: { mark: "◌", name: "warming", says: "Listening: too little was judged yet to say anything." },
+  alert: { mark: "◆", name: "alert", says: "Very unusual for a genuine caller.", todo: "Step up verification now." },
+  review: { mark: "▲", name: "review", says: "Unusual for a genuine caller.", todo: "Verify by another channel." },
+  normal: { mark: "●", name: "normal", says: "Nothing suspicious so far.", todo: "This is not proof of a genuine caller." },
+  warming: { mark: "◌", name: "warming", says: "Listening: too little was judged yet to say anything.", todo: "" },
 };
 export const GRAVITY = ["warming", "normal", "review", "alert"];
 
@@ -27,6 +27,10 @@ export const ADVICE = {
   step_up: "Verify this caller by another channel.",
   human_review: "Bring in somebody who decides.",
 };
+const PAUSES = {
+  consent: "no consent to be monitored", payment: "payment data is being given",
+  privacy: "something private is being said", operator: "by whoever runs the call",
+};
 export const OUTCOMES = {
   true_fake: "It was a fake", false_alarm: "Genuine caller", benign_processing: "Genuine, bad line", unsure: "Cannot tell",
 };
@@ -37,6 +41,10 @@ const INGESTS = {
 };
 const TYPES = { voice: "the voice", face: "the face", sync: "lips and voice together", fused: "everything together" };
 
+// Certificates are named after alert types, windows after detectors.
+const COUNTED_AS = { lipsync: "sync" };
+export const counts = (name, certificates) => "fused" in certificates || (COUNTED_AS[name] ?? name) in certificates;
+
 const plain = (name) => name.replaceAll("_", " ");
 export const reason = (name) => REASONS[name] ?? plain(name);
 export const detector = (name) => DETECTORS[name] ?? plain(name).replace(/^./, (c) => c.toUpperCase());
@@ -46,6 +54,13 @@ const ENDINGS = {
 };
 export const ending = (name) => ENDINGS[name] ?? `over: ${plain(name)}`;
 export const ingest = (name) => INGESTS[name] ?? name;
+export const pause = (name) => PAUSES[name] ?? plain(name);
+
+// What to do: what the service advises about an alert that has not been cleared, or what the state means.
+export function todo(state, alert) {
+  if (!alert || alert.action === "cleared") return STATES[state].todo;
+  return alert.allowed ? `Synthetic speech is allowed here: ${alert.allowed.name}.` : ADVICE[alert.advice] ?? STATES[state].todo;
+}
 export const alertType = (name) => TYPES[name] ?? name;
 
 export function clock(seconds) {

@@ -21,7 +21,7 @@ _FLAGS = (
     "--disable-component-update --disable-sync --disable-default-apps --disable-extensions "
     "--disable-background-timer-throttling --disable-renderer-backgrounding "
     "--disable-backgrounding-occluded-windows --password-store=basic --use-mock-keychain "
-    "--force-color-profile=srgb --window-size=1280,900 --remote-debugging-port=0 "
+    "--force-color-profile=srgb --hide-scrollbars --window-size=1280,900 --remote-debugging-port=0 "
     "--disable-features=Translate,MediaRouter,OptimizationHints,DialMediaRouteProvider "
     "--autoplay-policy=no-user-gesture-required"
 )
