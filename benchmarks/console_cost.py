@@ -48,6 +48,8 @@ class Phase:
     """Resident memory at the end."""
     list_cpu: float = 0.0
     """CPU seconds of the half in which the list of calls was shown."""
+    page_megabytes: tuple[float, ...] = ()
+    """JavaScript memory in use after a collection: at the begin and end of both halves."""
 
     @property
     def cores(self) -> float:
@@ -67,20 +69,37 @@ def megabytes(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def page_megabytes(page: Page) -> float:
+    """What the page's scripts hold on to."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    used: float = session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+    session.detach()
+    return used
+
+
 def measure_phase(pid: int, page: Page | None, url: str, seconds: float) -> Phase:
     """Let time pass, with a page that looks at calls if there is one."""
     began, before, half = time.monotonic(), cpu_seconds(pid), 0.0
+    held: list[float] = []
     if page is None:
         time.sleep(seconds)
     else:
         page.goto(f"{url}/#/")
         page.wait_for_selector("#calls a")
-        page.wait_for_timeout(seconds * 500)
-        half = cpu_seconds(pid) - before
-        page.click("#calls a >> nth=0")
-        page.wait_for_timeout(max(0.0, seconds - (time.monotonic() - began)) * 1000)
+        for at in (seconds / 2, seconds):
+            # What the page shows has its size by then.
+            page.wait_for_timeout(min(10.0, seconds / 4) * 1000)
+            held.append(page_megabytes(page))
+            page.wait_for_timeout(max(0.0, at - (time.monotonic() - began)) * 1000)
+            held.append(page_megabytes(page))
+            if not half:
+                half = cpu_seconds(pid) - before
+                page.click("#calls a >> nth=0")
     wall = time.monotonic() - began
-    return Phase(page is not None, wall, cpu_seconds(pid) - before, megabytes(pid), half)
+    return Phase(
+        page is not None, wall, cpu_seconds(pid) - before, megabytes(pid), half, tuple(held)
+    )
 
 
 def summary(phases: Sequence[Phase]) -> dict[str, Any]:
@@ -98,7 +117,14 @@ def summary(phases: Sequence[Phase]) -> dict[str, Any]:
         "megabytes_last": round(phases[-1].megabytes, 1),
         "megabytes_grown_open": round(_grown(phases, True), 1),
         "megabytes_grown_closed": round(_grown(phases, False), 1),
+        "page_megabytes_grown": round(max(_page_grown(p) for p in opened), 2),
     }
+
+
+def _page_grown(phase: Phase) -> float:
+    """The larger growth of the two halves."""
+    first, then, second, last = phase.page_megabytes
+    return max(then - first, last - second)
 
 
 def _grown(phases: Sequence[Phase], opened: bool) -> float:
@@ -107,10 +133,10 @@ def _grown(phases: Sequence[Phase], opened: bool) -> float:
     return sum(b.megabytes - a.megabytes for a, b in pairs if b.opened is opened)
 
 
-def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
+def measure(calls: int, rounds: int, seconds: float, closed: float) -> dict[str, Any]:
     """Run the service, the calls and the browser; what was found, ready for JSON."""
     media = packets(LONGEST)
-    whole = list(media) * (1 + round(2 * rounds * seconds / LONGEST) + 2)
+    whole = list(media) * (1 + round(rounds * (seconds + closed) / LONGEST) + 2)
     enough, phases = threading.Event(), []
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -134,8 +160,8 @@ def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
                     # Until every call has scored windows: the first ones cost more.
                     time.sleep(10)
                     for _ in range(rounds):
-                        for shown in (None, page):
-                            phases.append(measure_phase(pid, shown, service.url, seconds))
+                        for shown, lasts in ((None, closed), (page, seconds)):
+                            phases.append(measure_phase(pid, shown, service.url, lasts))
                             page.goto("about:blank")
                 finally:
                     enough.set()
@@ -146,7 +172,8 @@ def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
         "benchmark": "console_cost",
         "calls": calls,
         "rounds": rounds,
-        "phase_seconds": seconds,
+        "open_seconds": seconds,
+        "closed_seconds": closed,
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(before, 2),
         "media_lost_share": round(lost_share(ended), 4),
@@ -158,13 +185,14 @@ def measure(calls: int, rounds: int, seconds: float) -> dict[str, Any]:
 def table(result: Mapping[str, Any]) -> str:
     """The result for people."""
     lines = [
-        "{calls} calls, {rounds} rounds of {phase_seconds:g} s closed and {phase_seconds:g} s "
+        "{calls} calls, {rounds} rounds of {closed_seconds:g} s closed and {open_seconds:g} s "
         "open; {cores} cores, load {load_before} before; "
         "media lost {media_lost_share:.1%}".format_map(result),
         "service CPU closed {core_share_closed:.1%} of a core, open {core_share_open:.1%}: "
         "{extra_core_share:+.1%}, ratio {ratio:.3f}".format_map(result),
         "resident memory {megabytes_first:g} to {megabytes_last:g} MB; grown while open "
-        "{megabytes_grown_open:+g}, while closed {megabytes_grown_closed:+g}".format_map(result),
+        "{megabytes_grown_open:+g}, while closed {megabytes_grown_closed:+g}; the page grew "
+        "by at most {page_megabytes_grown:+g} MB".format_map(result),
     ]
     return "\n".join(lines)
 
@@ -173,10 +201,11 @@ def main() -> None:
     """Measure, and print a table and one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--calls", type=int, default=20, help="at the same time")
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--seconds", type=float, default=60.0, help="of each phase")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seconds", type=float, default=100.0, help="open, each round")
+    arguments.add_argument("--closed", type=float, default=40.0, help="seconds closed")
     chosen = arguments.parse_args()
-    result = measure(chosen.calls, chosen.rounds, chosen.seconds)
+    result = measure(chosen.calls, chosen.rounds, chosen.seconds, chosen.closed)
     print(table(result))
     print(json.dumps(result))
 
