@@ -14,14 +14,14 @@ AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 """Takes from root what makes files' permissions mean nothing to it."""
 
 
-def refused(state: Path, url: str | None = None, as_anybody: bool = False) -> str:
+def refused(state: Path, url: str | None = None, as_anybody: bool = False, port: int = 0) -> str:
     """What the command says when it does not start; its log lines, which are JSON, aside."""
     if as_anybody and os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("root needs setpriv (util-linux) to be refused anything")
     prefix = AS_ANYBODY if as_anybody and os.geteuid() == 0 else []
     settings = state.parent / "settings.toml"
     settings.write_text(f'state_dir = "{state}"\n' + (f'[store]\nurl = "{url}"\n' if url else ""))
-    command = [sys.executable, "-m", "monitor", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "monitor", "serve", "--port", str(port)]
     result = subprocess.run(
         [*prefix, *command, "--settings", str(settings)],
         capture_output=True, text=True, timeout=60, check=False,

@@ -1,5 +1,6 @@
 """serve: monitor live calls."""
 
+import socket
 import sys
 from typing import Annotated
 
@@ -16,7 +17,9 @@ from monitor.web.server import Served, Server
 def serve(
     settings: SettingsFile = None,
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="TCP port; 0 picks a free one.", min=0, max=65535)
+    ] = None,
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Send calls to the nodes of a Ray cluster.")
     ] = False,
@@ -30,13 +33,31 @@ def serve(
         service = _gateway(chosen) if cluster else _service(chosen)
     except (SettingsError, CatalogueError, FileNotFoundError) as error:
         fail(str(error))
-    server = Server(service, chosen.server.host, chosen.server.port, _heard)
+    where = chosen.server
     try:
-        server.run()
+        listening = _listen(where.host, where.port)
+    except OSError as error:
+        # The address, which the text repeats in brackets, is said already.
+        why = (error.strerror or str(error)).partition(" (")[0]
+        fail(
+            f"server.host, server.port: {where.host}:{where.port}: {why}; "
+            "--host and --port choose another address"
+        )
+    server = Server(service, where.host, where.port, _heard)
+    try:
+        server.run([listening])
     except SettingsError as error:
         fail(str(error))
     if not server.started:
         raise typer.Exit(1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind; uvicorn itself would end with a log line that names no setting. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address[:2], family=family, backlog=2048)
 
 
 def _service(settings: Settings) -> Served:

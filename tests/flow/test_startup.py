@@ -1,6 +1,7 @@
-"""The real command in front of a database that it cannot open: one line, and no traceback."""
+"""The real command where it cannot begin: one line, and no traceback."""
 
 import asyncio
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def test_a_url_that_leads_nowhere(tmp_path: Path, url: str, why: str) -> None:
     line = refused(tmp_path / "var", url)
     assert line.startswith("error: store.url: ")
     assert why in line
+
+
+def test_a_port_that_somebody_else_has(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        line = refused(tmp_path / "var", port=port)
+    assert line == (
+        f"error: server.host, server.port: 127.0.0.1:{port}: Address already in use; "
+        "--host and --port choose another address"
+    )
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
