@@ -146,6 +146,10 @@ def test_grafana_finds_its_dashboards_where_compose_puts_them() -> None:
     assert source["url"] == "http://prometheus:9090"
     scrape = yaml.safe_load((DEPLOY / "compose/prometheus.yml").read_text())["scrape_configs"][0]
     assert source["jsonData"]["timeInterval"] == scrape["scrape_interval"]
+    # Grafana reads $$ as $; the label is the one that exemplars carry.
+    (link,) = source["jsonData"]["exemplarTraceIdDestinations"]
+    assert link["name"] == "call"
+    assert link["url"].endswith("/#/calls/$${__value.raw}")
 
 
 @pytest.mark.parametrize("values", [TOKEN, EVERYTHING], ids=["least", "everything"])
