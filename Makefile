@@ -20,7 +20,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench-alerts bench-console bench-voice fuzz clean
+.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -32,6 +32,7 @@ help:
 	@echo "make soak     calls that come and go for half an hour: memory, threads, the event loop"
 	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
+	@echo "make bench    how many calls of each kind this machine holds (half an hour)"
 	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
 	@echo "make bench-console what an open console costs the service, 20 calls at once"
 	@echo "make bench-voice  CPU time of the voice scorer per window"
@@ -112,6 +113,11 @@ $(VENV)/.fuzz: $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+# A film of a talking person is made of the end-to-end tests' recordings.
+bench: $(VENV)/.dev packages recordings
+	$(BIN)/deepfake-monitor bench --out build/bench $(BENCH) \
+		--film "$$($(BIN)/python -c 'from tests.e2e.rig.recordings import Recordings; print(Recordings().person("human-en", 18))')"
 
 # A measurement of this machine; BENCH takes options such as --calls 4 --rounds 1.
 bench-alerts: $(VENV)/.dev

@@ -1,8 +1,18 @@
-"""The command line: serve · watch · score · calibrate · verify · models · evidence · cluster …"""
+"""The command line: serve · watch · score · bench · calibrate · verify · models · cluster …"""
 
 import typer
 
-from monitor.commands import calibrate, cluster, evidence, models, score, serve, train, watch
+from monitor.commands import (
+    bench,
+    calibrate,
+    cluster,
+    evidence,
+    models,
+    score,
+    serve,
+    train,
+    watch,
+)
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -15,6 +25,7 @@ cli.command()(calibrate.calibrate)
 cli.command(context_settings=_passed_on)(train.evaluate)
 cli.command(context_settings=_passed_on)(train.train)
 cli.command()(watch.watch)
+cli.command(context_settings=_passed_on | {"help_option_names": []})(bench.bench)
 cli.command("verify")(evidence.verify_bundles)
 
 _models = typer.Typer(no_args_is_help=True, help="The models that came with the package.")

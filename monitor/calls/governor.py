@@ -1,14 +1,15 @@
 """A machine that is late thins video, step by step, and takes no further calls until it is not.
 
-    pressure   ...0.4  1.2  1.3  1.1  0.9  0.4  0.3 ... 0.2 ...
-    level      0        1    2         2              1       0
-               takes    refuses calls                         takes calls
+    pressure   0.4  1.2  1.3  1.4  1.1  0.9  0.4  0.3 ... 0.2 ... 0.2
+    level      0    0    1    1    2    2    2        1       0
+    calls      taken     refused                              taken
 
 Pressure is how late the process is, as a share of how late it may be: the event loop, and work
 that waits for an inference thread. Lateness is what hurts, whatever causes it: calls, replays, or
 what else the machine does. Levels rise one by one while the pressure is 1 or more, so that no more
 is left out than must be, and fall one by one after it has been below a half for a while, so that
-they do not swing. Pure but for `run`.
+they do not swing. While anything is left out no call is taken: it would be at the cost of those
+that are there. Pure but for `run`.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ EVERY = 0.5
 """Seconds between two readings."""
 _TICK = 0.05
 """Seconds between two looks at the event loop's lag."""
-_REFUSES = 0.5
-"""Pressure from which no call is taken: what is there already shall not be thinned for more."""
+_EASE = 0.5
+"""Pressure below which the machine is at ease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class GovernorOptions:
     """When the machine counts as late; seconds."""
 
     enabled: bool = True
-    loop_lag: float = 0.15
+    loop_lag: float = 0.25
     """Mean lateness of the event loop."""
-    inference_wait: float = 0.3
+    inference_wait: float = 0.5
     """Longest wait of work for an inference thread."""
     rise_after: float = 1.5
     """For how long, before the next level."""
@@ -63,8 +64,8 @@ class Governor:
         self._options = options
         self._changed = changed
         self._level = Level.FULL
-        self._late = ""
-        """Why no call is taken, in words; empty while calls are."""
+        self._why = ""
+        """Why something is left out, in words."""
         self._since: float | None = None
         """When the pressure came to where it is: high, low; None in between."""
         self._high = False
@@ -75,22 +76,23 @@ class Governor:
         return self._level
 
     def free(self, calls: int) -> int:
-        """Slots that are not in use; none while the machine is late."""
-        return 0 if self._late else self._slots.free(calls)
+        """Slots that are not in use; none while anything is left out."""
+        return self._slots.free(calls) if self._level == Level.FULL else 0
 
     def check(self, calls: int) -> None:
-        """Raise CapacityError when every slot is in use or the machine is late."""
+        """Raise CapacityError when every slot is in use or anything is left out."""
         self._slots.check(calls)
-        if self._late:
+        if self._level != Level.FULL:
             wait = max(1, round(self._options.recover_after))
-            raise CapacityError(f"the machine is overloaded: {self._late}", "overload", wait)
+            detail = f"the machine is overloaded, and video thinned: {self._why}"
+            raise CapacityError(detail, "overload", wait)
 
     def update(self, reading: Reading, at: float) -> None:
         """Take a reading of monotonic second `at`; levels move one at a time."""
         if not self._options.enabled:
             return
         pressure, words = self._pressure(reading)
-        high, low = pressure >= 1, pressure < _REFUSES
+        high, low = pressure >= 1, pressure < _EASE
         if not (high or low):
             self._since = None
         elif self._since is None or high is not self._high:
@@ -101,12 +103,6 @@ class Governor:
         elif low and at - self._since >= self._options.recover_after:
             self._move(max(self._level - 1, Level.FULL), words)
             self._since = at
-        if not low:
-            self._late = words
-        elif self._level is not Level.FULL:
-            self._late = f"video is thinned to level {int(self._level)} (governor)"
-        else:
-            self._late = ""
 
     def _pressure(self, reading: Reading) -> tuple[float, str]:
         """The worse of the two, and what it is."""
@@ -126,6 +122,8 @@ class Governor:
         if level == self._level:
             return
         rises = level > self._level
+        if rises:
+            self._why = words
         self._level = Level(level)
         tell = _log.warning if rises else _log.info
         tell("video thinned" if rises else "video restored", level=level, detail=words)

@@ -29,7 +29,7 @@ class CallFamilies:
         )
         self.calls_refused = Counter(
             "monitor_calls_refused",
-            "Calls not taken: capacity (every slot is in use), overload (the machine is late)",
+            "Calls not taken: capacity (every slot is in use), overload (video is thinned)",
             ["ingest", "reason"],
             registry=r,
         )
@@ -140,7 +140,6 @@ class CallFamilies:
         )
         self.slots = Gauge(
             "monitor_call_slots_free",
-            "Further calls that can be taken now; 0 when every slot is in use or the machine "
-            "is late",
+            "Further calls that can be taken now; 0 when every slot is in use or video thinned",
             registry=r,
         )

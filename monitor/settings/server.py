@@ -48,10 +48,9 @@ class Governor(Section):
     """When the machine counts as late, thins video and takes no further calls; seconds."""
 
     enabled: bool = True
-    loop_lag: float = Field(0.15, gt=0)
-    """Mean lateness of the event loop from which video is thinned; from half of it no call is
-    taken."""
-    inference_wait: float = Field(0.3, gt=0)
+    loop_lag: float = Field(0.25, gt=0)
+    """Mean lateness of the event loop from which video is thinned, and no call taken."""
+    inference_wait: float = Field(0.5, gt=0)
     """The same of the longest wait for an inference thread."""
     rise_after: float = Field(1.5, ge=0)
     """For how long it must last, before each level."""

@@ -90,7 +90,7 @@ ONE_NODE = Board(
                     f"(rate(monitor_loop_lag_seconds_bucket{{{NODE}}}[$__rate_interval])))",
                     "late",
                     "s",
-                    red=0.15,
+                    red=0.25,
                 ),
                 lines(
                     "CPU time of inference threads",

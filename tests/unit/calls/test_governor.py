@@ -34,17 +34,24 @@ def test_an_idle_machine_is_not_thinned_and_takes_calls_up_to_its_slots() -> Non
     assert full.value.reason == "capacity"
 
 
-def test_one_late_moment_thins_nothing_but_takes_no_call_meanwhile() -> None:
+def test_one_late_moment_changes_nothing() -> None:
     rig = Rig()
     rig.spend(0.5, LATE)
+    rig.governor.check(0)
+    rig.spend(0.5, EASE)
+    rig.spend(1, LATE)
+    assert rig.levels == []
+    assert rig.governor.free(0) == 5
+
+
+def test_while_video_is_thinned_no_call_is_taken_and_the_reason_is_said() -> None:
+    rig = Rig()
+    rig.spend(1.5, LATE)
     assert rig.governor.free(0) == 0
     with pytest.raises(CapacityError, match=r"inference is 1\.00 s late \(governor") as late:
         rig.governor.check(0)
     assert late.value.reason == "overload"
     assert late.value.retry_after == 10
-    rig.spend(0.5, EASE)
-    rig.governor.check(0)
-    assert rig.levels == []
 
 
 def test_lasting_lateness_rises_level_by_level_and_stays_at_the_last() -> None:
@@ -71,7 +78,7 @@ def test_it_goes_back_one_level_at_a_time_and_only_after_lasting_ease() -> None:
     assert rig.levels == up
     rig.spend(2, EASE)
     assert rig.levels == [*up, Level.NO_CUES]
-    with pytest.raises(CapacityError, match="thinned to level 1"):
+    with pytest.raises(CapacityError, match="video thinned"):
         rig.governor.check(0)
     rig.spend(10, EASE)
     assert rig.levels == [*up, Level.NO_CUES, Level.FULL]
