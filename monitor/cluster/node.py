@@ -16,7 +16,7 @@ from monitor.messages import StoreError
 
 _log = log.get(__name__)
 
-EVERY = 1.0
+EVERY = 0.5
 """Seconds between two renewals."""
 _ANSWER = 1.5
 """Seconds that an answer may take: of the director, and again of the database."""

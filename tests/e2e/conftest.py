@@ -20,6 +20,7 @@ CUES = {"blink", "expression", "facial_hair", "lighting", "pulse", "reflections"
 """Every physical cue, by the name of its windows."""
 
 LONGEST = (
+    "test_cluster.py",
     "test_rtsp.py",
     "test_delivery.py",
     "test_rig.py",

@@ -1,7 +1,9 @@
 """A Ray cluster of simulated machines with the service on them, and its gateway."""
 
+import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -105,14 +107,20 @@ class Cluster(Started):
 
     def director(self) -> int:
         """The id of the director's process."""
+        (found,) = self._actors("DirectorActor")
+        return found
+
+    def _actors(self, name: str = "") -> list[int]:
+        """Ids of processes in which this cluster's actors run, those of the machines excepted."""
         mine = f"RAY_TMPDIR={self._temporary}".encode()
+        found = []
         for folder in Path("/proc").glob("[0-9]*"):
             # Others come and go meanwhile.
             with suppress(OSError):
-                named = (folder / "cmdline").read_bytes().startswith(b"ray::DirectorActor")
+                named = (folder / "cmdline").read_bytes().startswith(f"ray::{name}".encode())
                 if named and mine in (folder / "environ").read_bytes():
-                    return int(folder.name)
-        raise ProcessLookupError("there is no director")
+                    found.append(int(folder.name))
+        return found
 
     def keep_logs(self) -> None:
         """Copy what the head's processes wrote to where it outlives them."""
@@ -127,7 +135,11 @@ class Cluster(Started):
             process.kill()
         for machine in self.machines:
             machine.stop()
-        self.head.stop()
+        # Asked to end, it would wait for its actors. Those end when they miss it.
+        self.head.kill()
+        for pid in self._actors():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
 
