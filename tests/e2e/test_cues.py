@@ -25,8 +25,8 @@ from monitor.types import AbstentionReason, CueWindow
 from tests.e2e.rig import people
 from tests.e2e.rig.recordings import Recordings
 
-COUNTED: tuple[Cue, ...] = (Blink(), Expression(), FacialHair(), Lighting(), Reflections())
-"""All whose value rises with what is wrong; the pulse has no such value."""
+COUNTED: tuple[Cue, ...] = (Expression(), FacialHair(), Lighting(), Reflections())
+"""All whose value rises with what is wrong, and that the service's landmarks allow."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,12 @@ def test_a_broken_face_is_further_off_than_the_person(cue: Cue, person: CueWindo
     assert broken.value > genuine.value + 0.3, (genuine, broken)
 
 
+def test_a_blink_that_landmarks_cannot_see_is_not_missed(person: CueWindow) -> None:
+    reading = Blink().measure(person)
+    assert reading.value is None or reading.details["blinks"] > 0
+    assert Blink().measure(CASES["blink"][1](person)).reason == AbstentionReason.NOT_MEASURABLE
+
+
 def test_a_pulse_is_read_where_there_is_one_and_never_counts(person: CueWindow) -> None:
     beating, bloodless = CASES["pulse"]
     assert beating is not None
@@ -73,7 +79,7 @@ def test_fine_cues_abstain_on_a_small_picture(
         assert cue.measure(window).reason == AbstentionReason.FACE_TOO_SMALL, cue.name
 
 
-@pytest.mark.parametrize("cue", [*COUNTED, Pulse()], ids=lambda cue: cue.name)
+@pytest.mark.parametrize("cue", [*COUNTED, Blink(), Pulse()], ids=lambda cue: cue.name)
 def test_landmarks_that_are_no_numbers_are_a_fault_and_not_a_value(
     cue: Cue, person: CueWindow
 ) -> None:
@@ -86,7 +92,7 @@ def test_landmarks_that_are_no_numbers_are_a_fault_and_not_a_value(
     assert cue.measure(window).value is None
 
 
-@pytest.mark.parametrize("cue", [*COUNTED, Pulse()], ids=lambda cue: cue.name)
+@pytest.mark.parametrize("cue", [*COUNTED, Blink(), Pulse()], ids=lambda cue: cue.name)
 def test_nothing_is_said_of_too_little(cue: Cue, person: CueWindow) -> None:
     short = person.times < person.times[0] + 1
     few = person.crop_times < person.times[0] + 1

@@ -181,6 +181,23 @@ def transcode(source: Path, target: Path, lines: int, bit_rate: int) -> None:
     partial.rename(target)
 
 
+def still_window(file: FaceFile, labels: Path, seconds: int = 5) -> CueWindow | None:
+    """A photograph held before a camera: a picture a second with its sensor's noise.
+
+    None where the teacher found no face.
+    """
+    if not (labels / f"{file.path.stem}.npz").exists():
+        return None
+    rng = np.random.default_rng(0)
+    held = []
+    for one in sightings(file.path, labels):
+        for second in range(seconds):
+            noisy = one.image + rng.normal(0, 2, one.image.shape)
+            image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+            held.append(replace(one, time=float(second), image=image))
+    return window(held) if held else None
+
+
 def renditions(
     files: Sequence[FaceFile], folder: Path, lines: int, bit_rate: int
 ) -> list[FaceFile]:

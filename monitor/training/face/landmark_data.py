@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.analysis.alignment import Map, Pixels, Points, inverted, similarity
 from monitor.analysis.landmarker import INPUT_SIDE, LANDMARK_TEMPLATE, crop_points, five_points
-from monitor.landmarks import LEFT_EYE, POINTS, RIGHT_EYE
+from monitor.landmarks import POINTS
 from monitor.training.clips import fraction
 from monitor.training.face.album import FaceFile, pictures
 from monitor.types import Image
@@ -24,8 +24,6 @@ SET_ASIDE = 0.1
 """Share of the training people who only test."""
 _EACH_SECONDS = 0.2
 """Distance of a clip's pictures."""
-CLOSING = 0.65
-"""Share of the usual opening of the eyes below which all pictures are kept: blinks are short."""
 _EMPTY_EACH = 5
 """One patch without a face is looked for beside every so many patches of a clip."""
 _APART = 0.75
@@ -44,8 +42,6 @@ class Patches:
     """Degrees, shape (patches, 3); roll is what is left in the patch."""
     face: NDArray[np.bool_]
     """Whether there is a face; without one, points and pose are 0. Shape (patches,)."""
-    closing: NDArray[np.bool_]
-    """Whether the eyes are closing, closed or opening, shape (patches,)."""
     group: NDArray[np.str_]
     """One person where that is known, shape (patches,)."""
 
@@ -57,7 +53,6 @@ class Patches:
             points=self.points,
             pose=self.pose,
             face=self.face,
-            closing=self.closing,
             group=self.group,
         )
 
@@ -65,7 +60,7 @@ class Patches:
 def load_patches(path: Path) -> Patches:
     """Read what `save` wrote."""
     with np.load(path) as found:
-        names = ("image", "points", "pose", "face", "closing", "group")
+        names = ("image", "points", "pose", "face", "group")
         return Patches(*(found[name] for name in names))
 
 
@@ -74,23 +69,9 @@ def set_aside(group: str) -> bool:
     return fraction(f"landmarks/{group}") < SET_ASIDE
 
 
-def openings(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Distance of the lids over the width of the eye, of both eyes, shape (pictures,)."""
-    lids = [
-        np.linalg.norm(ring[:, 1:8] - ring[:, 15:8:-1], axis=2).mean(axis=1)
-        / np.maximum(np.linalg.norm(ring[:, 0] - ring[:, 8], axis=1), 1e-3)
-        for ring in (points[:, eye].astype(np.float64) for eye in (RIGHT_EYE, LEFT_EYE))
-    ]
-    return np.asarray((lids[0] + lids[1]) / 2)
-
-
 def cut(files: Sequence[FaceFile], teacher: Path, each: float = _EACH_SECONDS) -> Patches:
-    """Cut a patch of every picture that the teacher found a face in, `each` seconds apart.
-
-    Pictures of blinks are all kept.
-    """
-    Row = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], bool, bool, str]
-    found: list[Row] = []
+    """Cut a patch of every picture that the teacher found a face in, `each` seconds apart."""
+    found: list[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], bool, str]] = []
     rng = np.random.default_rng(0)
     nothing = np.zeros((POINTS, 2), np.float32), np.zeros(3, np.float32)
     for file in files:
@@ -99,36 +80,29 @@ def cut(files: Sequence[FaceFile], teacher: Path, each: float = _EACH_SECONDS) -
             continue
         with np.load(path) as labels:
             times, points, pose = labels["times"], labels["points"], labels["pose"]
-        opened = openings(points)
-        closing = opened < CLOSING * np.percentile(opened, 80)
         due, kept = -math.inf, 0
         for time, image in pictures(file.path, 30.0):
             row = int(np.abs(times - time).argmin())
-            if abs(times[row] - time) > 1e-3 or (time < due and not closing[row]):
+            if time < due or abs(times[row] - time) > 1e-3:
                 continue
-            extra = time < due
-            due = due if extra else time + each
+            due = time + each
             five = five_points(points[row])
             back = _patch_map(five)
             patch = Pixels(image).sample(back[None], PATCH_SIDE, PATCH_SIDE)[0]
             turn = math.degrees(math.atan2(back[1, 0], back[0, 0]))
             angles = pose[row] - np.array([0, 0, turn], np.float32)
-            marks = crop_points(points[row], back)
-            found.append((patch, marks, angles, True, bool(closing[row]), file.group))
-            if extra:
-                continue
+            found.append((patch, crop_points(points[row], back), angles, True, file.group))
             empty = _beside(image, back, rng) if kept % _EMPTY_EACH == 0 else None
             if empty is not None:
-                found.append((empty, *nothing, False, False, file.group))
+                found.append((empty, *nothing, False, file.group))
             kept += 1
-    people = np.array([one[5] for one in found])
+    people = np.array([one[4] for one in found])
     _log.info("%d patches of %d people", len(found), len(set(people.tolist())))
     return Patches(
         np.stack([one[0] for one in found]),
         np.stack([one[1] for one in found]),
         np.stack([one[2] for one in found]),
         np.array([one[3] for one in found]),
-        np.array([one[4] for one in found]),
         people,
     )
 

@@ -3,14 +3,11 @@
 import argparse
 import logging
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from monitor.landmarks import (
@@ -39,10 +36,6 @@ _POSE, _FACE = 0.05, 0.3
 """Weights beside the points' loss."""
 _FINE, _COARSE = 2.0, 0.6
 """Weights of lids, irises and lips, and of the outline, beside the rest."""
-_OPEN = 1.0
-"""Weight of how far lids and lips are apart: they move by less than the points are off."""
-_BLINKS = 0.12
-"""Share of a batch that closes its eyes."""
 _SHARP = 100.0
 """Points' errors in hundredths of the crop: one is about a pixel of the network's input."""
 _SOFT = 0.3
@@ -58,13 +51,6 @@ def _weights() -> Tensor:
 
 
 _WEIGHTS = _weights()
-_LOWER, _UPPER = (
-    np.array(
-        [eye.start + i for eye in (RIGHT_EYE, LEFT_EYE) for i in eyelid]
-        + [INNER_LIPS.start + i for i in lip]
-    )
-    for eyelid, lip in ((range(1, 8), range(1, 6)), (range(15, 8, -1), range(11, 6, -1)))
-)
 
 
 def loss(found: Found, true: Batch) -> Tensor:
@@ -72,43 +58,25 @@ def loss(found: Found, true: Batch) -> Tensor:
     error = nn.functional.smooth_l1_loss(
         found.points * _SHARP, true.points * _SHARP, reduction="none", beta=_SOFT
     ).sum(dim=2)
-    apart = nn.functional.smooth_l1_loss(
-        _gaps(found.points), _gaps(true.points), reduction="none", beta=_SOFT
-    ).mean(dim=1)
     shown = true.face / true.face.sum().clamp(min=1)
-    points = (((error * _WEIGHTS).mean(dim=1) + _OPEN * apart) * shown).sum()
+    points = ((error * _WEIGHTS).mean(dim=1) * shown).sum()
     pose = ((found.pose - true.pose).abs().mean(dim=1) * shown).sum()
     face = nn.functional.binary_cross_entropy_with_logits(found.face, true.face)
     return points + _POSE * pose + _FACE * face
 
 
-def _gaps(points: Tensor) -> Tensor:
-    """Distances of each upper from its lower point, hundredths of the crop; (batch, pairs)."""
-    between = (points[:, _UPPER] - points[:, _LOWER]) * _SHARP
-    return torch.sqrt((between**2).sum(dim=2) + 1e-4)
-
-
 class LandmarkTrainer:
     """One run; goes on where a checkpoint stopped."""
 
-    def __init__(
-        self,
-        patches: Patches,
-        folder: Path,
-        steps: int,
-        rate: float = RATE,
-        start: Path | None = None,
-    ) -> None:
-        """`start`: an exported file to train on from; its batch statistics stay as they are."""
+    def __init__(self, patches: Patches, folder: Path, steps: int) -> None:
         self._patches = patches
         self._path = folder / CHECKPOINT
         self._steps = steps
-        self._folded = start is not None
-        self.net = read(start) if start is not None else LandmarkNet()
+        self.net = LandmarkNet()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimiser = torch.optim.AdamW(self.net.parameters(), rate, weight_decay=_DECAY)
+        self._optimiser = torch.optim.AdamW(self.net.parameters(), RATE, weight_decay=_DECAY)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, rate, total_steps=steps + 1, pct_start=0.05
+            self._optimiser, RATE, total_steps=steps + 1, pct_start=0.05
         )
         self.step = 0
         if self._path.exists():
@@ -120,15 +88,12 @@ class LandmarkTrainer:
 
     def run(self) -> None:
         """Train to the last step; keeps a checkpoint every minute."""
-        self.net.train(not self._folded)
+        self.net.train()
         saved = time.monotonic()
         recent = []
         # People, not pictures, are drawn: a long clip must not outweigh a photograph tenfold.
         groups, member = np.unique(self._patches.group, return_inverse=True)
         share = np.bincount(member)[member] ** -0.5
-        blinks = self._patches.closing
-        for some, part in ((blinks, _BLINKS), (~blinks, 1 - _BLINKS)):
-            share[some] *= part / max(float(share[some].sum()), 1e-9)
         share = share / share.sum()
         _log.info("%d patches of %d people", len(member), len(groups))
         while self.step < self._steps:
@@ -164,47 +129,16 @@ class LandmarkTrainer:
         self._path.with_suffix(".tmp").replace(self._path)
 
 
-def read(path: Path) -> LandmarkNet:
-    """The network of an exported file: normalisation is part of its convolutions, and is left
-    out here by statistics that change nothing.
-
-    Raises ValueError if the file holds another network.
-    """
-    graph = onnx.load(path).graph
-    values = {v.name: torch.from_numpy(numpy_helper.to_array(v).copy()) for v in graph.initializer}
-    net = LandmarkNet()
-    own = net.state_dict()
-    net.load_state_dict({n: v for n, v in values.items() if n in own}, strict=False)
-    folded = [n for n in graph.node if n.op_type == "Conv" and n.input[1] not in own]
-    pairs = [
-        (a, b)
-        for part in net.modules()
-        if isinstance(part, nn.Sequential)
-        for a, b in pairwise(part)
-        if isinstance(a, nn.Conv2d) and isinstance(b, nn.BatchNorm2d)
-    ]
-    if len(folded) != len(pairs):
-        raise ValueError(f"{path}: {len(folded)} convolutions instead of {len(pairs)}")
-    for node, (layer, norm) in zip(folded, pairs, strict=True):
-        layer.weight.data.copy_(values[node.input[1]])
-        norm.bias.data.copy_(values[node.input[2]])
-        assert norm.running_var is not None
-        norm.running_var.fill_(1 - norm.eps)
-    return net.eval()
-
-
-def train(options: argparse.Namespace) -> None:
+def train(data: Path, labels: Path, work: Path, steps: int, threads: int) -> None:
     """Cut the patches once and train on the people who do not test."""
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(threads)
     torch.manual_seed(7)
-    kept = options.work / "patches.npz"
+    kept = work / "patches.npz"
     if not kept.exists():
-        options.work.mkdir(parents=True, exist_ok=True)
-        album = read_album(options.data)
-        files = [f for f in album if f.split == "train" and not set_aside(f.group)]
-        cut(files, options.labels).save(kept)
-    patches = load_patches(kept)
-    LandmarkTrainer(patches, options.work, options.steps, options.rate, options.start).run()
+        work.mkdir(parents=True, exist_ok=True)
+        files = [f for f in read_album(data) if f.split == "train" and not set_aside(f.group)]
+        cut(files, labels).save(kept)
+    LandmarkTrainer(load_patches(kept), work, steps).run()
 
 
 def add(stages: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -215,6 +149,4 @@ def add(stages: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="an exported file to train on from")
-    parser.add_argument("--rate", type=float, default=RATE)
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=lambda o: train(o.data, o.labels, o.work, o.steps, o.threads))

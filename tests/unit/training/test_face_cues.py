@@ -65,12 +65,14 @@ def test_frozen_lids_never_close_and_stay_where_the_eyes_are() -> None:
 
 
 def test_a_face_that_blinks_is_nearer_to_people_than_one_that_does_not() -> None:
-    genuine, frozen = Blink().measure(window()), Blink().measure(frozen_lids(window()))
+    blink = Blink(lids=True)
+    genuine, frozen = blink.measure(window()), blink.measure(frozen_lids(window()))
     assert genuine.details["blinks"] == 7
     assert frozen.details["blinks"] == 0
     assert genuine.value is not None
     assert frozen.value is not None
     assert frozen.value > genuine.value + 1
+    assert Blink().measure(frozen_lids(window())).reason is AbstentionReason.NOT_MEASURABLE
 
 
 def test_the_outline_of_a_shaken_face_is_still() -> None:
@@ -124,7 +126,7 @@ def test_outcomes_are_counted_with_their_reasons() -> None:
 
 
 def test_a_cue_is_held_against_its_counterexample() -> None:
-    found = against_broken(Blink(), [window(), window()])
+    found = against_broken(Blink(lids=True), [window(), window()])
     assert found["genuine"] == found["broken"] == {"measured": 2}
     assert found["higher"] == found["auc"] == 1.0
 
