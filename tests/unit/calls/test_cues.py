@@ -7,6 +7,7 @@ import numpy as np
 from monitor.analysis.faces import FaceFrame, TrackedFace
 from monitor.analysis.landmarker import Landmarks
 from monitor.calls.cues import CuePath
+from monitor.calls.thinning import Thinning
 from monitor.landmarks import POINTS
 from monitor.sampling import Sampling
 from monitor.training.face.masks import typical_points
@@ -60,7 +61,7 @@ def seen(time: float) -> FaceFrame:
 async def outcomes(seconds: float, finder: Finder, face: bool = True) -> list[Outcome]:
     made = stages()
     made = replace(made, sampling=SAMPLING, judges=replace(made.judges, cues=(Counting(),)))
-    path = CuePath("call", "anna", made, finder)  # type: ignore[arg-type]
+    path = CuePath("call", "anna", made, finder, Thinning())  # type: ignore[arg-type]
     found = []
     for i in range(round(seconds * 15)):
         time = i / 15
