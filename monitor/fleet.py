@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class ClusterPlan:
                 **pull.model_dump(include=_COPIED),
                 "persistent": True,
             }
-            rows.append(SourceRow(name_of(wanted), seal.close(wanted)))
+            rows.append(SourceRow(name_of(wanted), seal.close(wanted), epoch=first_epoch()))
         return rows
 
     @asynccontextmanager
@@ -194,6 +195,11 @@ class MediaHost:
     async def renew(self, epochs: Mapping[str, int]) -> frozenset[str]:
         """Ask the database which leases still hold; raises StoreError."""
         return await self._store.sources.renew(self.instance, epochs)
+
+
+def first_epoch() -> int:
+    """Where a new source's epochs begin: beyond those of one that had its id before."""
+    return int(time.time())
 
 
 def named(settings: Settings, instance: str) -> Settings:

@@ -15,7 +15,7 @@ from monitor.cluster.connection import FleetError, connect
 from monitor.cluster.engine import EngineError
 from monitor.cluster.seal import Seal
 from monitor.families.cluster import ClusterFamilies
-from monitor.fleet import ClusterPlan, check_cluster, named, tickets
+from monitor.fleet import ClusterPlan, check_cluster, first_epoch, named, tickets
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.settings import Settings, SettingsError
@@ -57,7 +57,7 @@ class Gateway:
         # Tried here, so that who asks hears what is wrong with it.
         open_pull(self._settings, Wanted(**wanted))
         source = f"s{secrets.token_hex(7)}"
-        await self._fleet.want(SourceRow(source, self._seal.close(fields)))
+        await self._fleet.want(SourceRow(source, self._seal.close(fields), epoch=first_epoch()))
         return source
 
     def open(self, sealed: str) -> dict[str, Any]:

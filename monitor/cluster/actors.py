@@ -123,8 +123,7 @@ class DirectorActor:
         """Use these settings from now on: for nodes that start later, and for sources."""
         director = await self._open()
         self._plan = plan
-        for row in plan.wanted():
-            await director.want(row)
+        await director.configure(plan.wanted())
 
     async def renew(self, report: Report) -> Orders | None:
         """Answer a node."""

@@ -5,7 +5,7 @@ database before anybody hears of it; the rest is learnt anew from the nodes' nex
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from monitor.cluster.lease import Ended, Lease, Orders, Report, Standing
 from monitor.cluster.ledger import NodeLedger, SourceLedger
 from monitor.cluster.pull import RETRIED, Pull
 from monitor.cluster.roster import Node, Roster
+from monitor.cluster.seal import CONFIGURED
 from monitor.store.nodes import NodeRow
 from monitor.store.sources import SourceRow
 
@@ -133,6 +134,15 @@ class Director:
                 await self._sources.want(row)
                 self.pulls[row.id] = Pull(row)
 
+    async def configure(self, rows: Sequence[SourceRow]) -> None:
+        """Have the sources of the settings pulled, ended ones again, and no earlier ones."""
+        wanted = {row.id for row in rows}
+        for source, pull in list(self.pulls.items()):
+            if source.startswith(CONFIGURED) and (source not in wanted or pull.row.ended):
+                await self.forget(source)
+        for row in rows:
+            await self.want(row)
+
     async def forget(self, source: str) -> bool:
         """Have it pulled no more; False if it was not wanted."""
         async with self._busy:
@@ -190,7 +200,7 @@ class Director:
             if taker is not None:
                 await self._move(pull, taker.standing.instance)
                 pull.released_by = None
-                self.tally.leases_moved += pull.row.epoch > 1
+                self.tally.leases_moved += pull.flowed
                 _log.info("source leased", source=row.id, node=pull.row.holder)
 
     async def _move(self, pull: Pull, holder: str | None) -> None:

@@ -17,6 +17,10 @@ def key(secret: str, purpose: str) -> bytes:
     return base64.urlsafe_b64encode(made.derive(secret.encode()))
 
 
+CONFIGURED = "c"
+"""How ids of sources begin that stand in the settings."""
+
+
 class Seal:
     """Encrypts descriptions of sources."""
 
@@ -41,4 +45,4 @@ class Seal:
 def name_of(wanted: Mapping[str, Any]) -> str:
     """An id of a source that is the same at every start; tells nothing of what is in it."""
     text = json.dumps(wanted, sort_keys=True)
-    return "s" + hashlib.sha256(text.encode()).hexdigest()[:15]
+    return CONFIGURED + hashlib.sha256(text.encode()).hexdigest()[:15]

@@ -167,7 +167,7 @@ sources = Table(
     Column("sealed", Text, nullable=False),
     Column("wanted_at", Double, nullable=False),
     Column("holder", String(40)),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
     Column("renewed_at", Double, nullable=False),
     Column("ended", String(40)),
 )

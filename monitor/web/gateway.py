@@ -177,7 +177,7 @@ def source_routes(fleet: Fleet, gatekeeper: Gatekeeper, wishes: Wishes) -> APIRo
 
     @routes.post("", status_code=201, dependencies=[control])
     async def add_source(body: SourceRequest, response: Response) -> dict[str, str]:
-        """Have a stream pulled for as long as the cluster lives, on any node.
+        """Have a stream pulled on any node, until it ends or is given up (`give_up_after`).
 
         Answers at once; `flowing` says when media has come.
         """

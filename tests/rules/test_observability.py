@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy.grafana import build
+from monitor.families.cluster import ClusterFamilies
 from monitor.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,9 @@ def samples() -> dict[str, set[str]]:
         for ending in endings[described.type]:
             more = {"le"} if ending == "_bucket" else set()
             known[described.name + ending] = labels | more
+    for family in ClusterFamilies().collect():
+        for sample in family.samples:
+            known.setdefault(sample.name, set(TARGET)).update(sample.labels)
     return known
 
 

@@ -4,7 +4,6 @@ import argparse
 import logging
 
 from monitor.training.face import (
-    ablation,
     cue_evaluate,
     forgery,
     landmark_evaluate,
@@ -25,7 +24,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m monitor.training.face")
     stages = parser.add_subparsers(required=True)
     for module in (
-        ablation,
         cue_evaluate,
         forgery,
         measure,

@@ -7,6 +7,7 @@ import pytest
 from monitor.cluster.director import SupersededError
 from monitor.cluster.lease import Ended
 from monitor.messages import StoreError
+from monitor.store.sources import SourceRow
 from tests.unit.cluster.ledgers import LEASE, World
 
 
@@ -213,6 +214,19 @@ async def test_a_director_that_was_replaced_stops(world: World) -> None:
     world.sources.rows["s"] = replace(world.sources.rows["s"], epoch=7)
     with pytest.raises(SupersededError):
         await world.director.settle()
+
+
+async def test_settings_that_change_change_what_is_pulled(world: World) -> None:
+    await world.join("a")
+    await world.want("s-of-the-api")
+    await world.director.configure([SourceRow("c1", "x"), SourceRow("c2", "y")])
+    await world.run(1, "a")
+    await world.report("a", ended=(Ended("c2", 1, "not_found"),))
+    assert world.sources.rows["c2"].ended == "not_found"
+    again = SourceRow("c2", "y", epoch=50)
+    await world.director.configure([again, SourceRow("c3", "z", epoch=50)])
+    assert set(world.sources.rows) == {"s-of-the-api", "c2", "c3"}
+    assert world.sources.rows["c2"] == again, "a new start is a new try, under a new epoch"
 
 
 async def test_what_is_not_wanted_is_forgotten(world: World) -> None:

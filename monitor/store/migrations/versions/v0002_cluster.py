@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.Column("wanted_at", sa.Double(), nullable=False),
         sa.Column("holder", sa.String(length=40), nullable=True),
-        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("renewed_at", sa.Double(), nullable=False),
         sa.Column("ended", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("id"),
