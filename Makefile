@@ -20,7 +20,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test references check unit e2e peers soak packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice fuzz clean
+.PHONY: help run test references check unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -29,15 +29,17 @@ help:
 	@echo "make references  write docs/api.md, docs/metrics.md and the dashboards from the code"
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make peers    peers that are made with npm, or brought along (tests/peers)"
+	@echo "make bench-loss what lost packets do to the scores of genuine speech"
 	@echo "make soak     calls that come and go for half an hour: memory, threads, the event loop"
 	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
 	@echo "make bench    how many calls of each kind this machine holds (half an hour)"
 	@echo "make bench-alerts  seconds from the end of a window to a webhook, 10 calls at once"
+	@echo "make bench-face   CPU time of each face's parts, beside a voice window"
 	@echo "make bench-console what an open console costs the service, 20 calls at once"
 	@echo "make bench-voice  CPU time of the voice scorer per window"
 	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-ablate | voice-denoised | voice-policy"
-	@echo "make face-crops | face-twins | face-looks | face-train | face-export | face-evaluate | face-survival"
+	@echo "make face-crops | face-twins | face-looks | face-train | face-export | face-evaluate | face-survival | face-ablate | face-cues"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -81,7 +83,7 @@ e2e: $(VENV)/.dev packages recordings
 # Needs node and npm, which `make test` does not.
 peers: $(VENV)/.dev packages recordings
 	npm --prefix tests/peers/npm ci --no-audit --no-fund
-	$(NAMESPACE) $(PYTEST) tests/peers
+	AUDIOHOOK="$(AUDIOHOOK)" $(NAMESPACE) $(PYTEST) tests/peers
 
 packages:
 	sh tests/e2e/rig/install_packages.sh
@@ -123,9 +125,15 @@ bench: $(VENV)/.dev packages recordings
 bench-alerts: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.alert_latency $(BENCH)
 
+bench-face: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.face_cost $(BENCH)
+
 # The browser needs the packages, and the namespace keeps it from the outside.
 bench-console: $(VENV)/.dev packages
 	$(NAMESPACE) $(BIN)/python -m benchmarks.console_cost $(BENCH)
+
+bench-loss: $(VENV)/.dev packages recordings
+	$(BIN)/python -m benchmarks.loss_scores $(BENCH)
 
 # In a network of its own, as it sends WebRTC; BENCH takes options such as --minutes 5.
 soak: $(VENV)/.dev packages recordings
@@ -138,7 +146,7 @@ bench-voice: $(VENV)/.dev
 voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-ablate voice-denoised voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@
 
-face-crops face-twins face-looks face-train face-export face-evaluate face-survival: $(VENV)/.dev
+face-crops face-twins face-looks face-train face-export face-evaluate face-survival face-ablate face-cues: $(VENV)/.dev
 	$(BIN)/python -m monitor.training.face $@
 
 clean:

@@ -44,8 +44,7 @@ from tests.e2e.rig.sound import read_wav
 from tests.e2e.service import TOKEN, Service
 
 VOICE = "human-en"
-SHORTEST, LONGEST = 15.0, 90.0
-"""Seconds of a call."""
+LANES = ("whip", "rtsp", "telephony")
 PAUSE = 3.0
 """Seconds between two calls of a lane, at most."""
 SAMPLE = 5.0
@@ -77,6 +76,17 @@ class Look:
     load: float
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is to happen; seconds."""
+
+    seconds: float = 1800.0
+    lanes: tuple[str, ...] = LANES
+    shortest: float = 15.0
+    longest: float = 90.0
+    seed: int = 1
+
+
 @dataclass
 class Bench:
     """A service under calls."""
@@ -85,14 +95,13 @@ class Bench:
     camera: str
     film: Path
     speech: Sequence[bytes]
-    seconds: float
-    seed: int
+    plan: Plan
     sent: dict[str, Sent] = field(default_factory=dict)
     """By the call's label."""
     failed: Counter[str] = field(default_factory=Counter)
     looks: list[Look] = field(default_factory=list)
 
-    async def run(self, lanes: Sequence[str]) -> None:
+    async def run(self) -> None:
         """Let every lane have its calls until time is up."""
         began = time.monotonic()
         watch = asyncio.create_task(self._watch(began))
@@ -104,18 +113,22 @@ class Bench:
                 "telephony": self._telephony,
             }
             await asyncio.gather(
-                *(self._lane(f"{kind}{n}", kinds[kind], began) for n, kind in enumerate(lanes))
+                *(
+                    self._lane(f"{kind}{n}", kinds[kind], began)
+                    for n, kind in enumerate(self.plan.lanes)
+                )
             )
         watch.cancel()
 
     async def _lane(
         self, name: str, play: Callable[[str, float], Awaitable[float]], began: float
     ) -> None:
-        chance, number = random.Random(f"{self.seed}{name}"), 0
-        while (left := began + self.seconds - time.monotonic()) > SHORTEST:
+        chance, number = random.Random(f"{self.plan.seed}{name}"), 0
+        plan = self.plan
+        while (left := began + plan.seconds - time.monotonic()) > plan.shortest:
             number += 1
             label = f"{name}-{number}"
-            length = min(left, chance.uniform(SHORTEST, LONGEST))
+            length = min(left, chance.uniform(plan.shortest, plan.longest))
             try:
                 self.sent[label] = Sent(name, await play(label, length))
             except (httpx.HTTPError, OSError) as error:
@@ -168,7 +181,8 @@ class Bench:
                 late = began + index * PACKET_SECONDS - time.monotonic()
                 await asyncio.sleep(max(0.0, late))
                 await stream.send(self.speech[index % len(self.speech)])
-            return int(length / PACKET_SECONDS) * PACKET_SECONDS
+            # Not what was sent: where this side is late, the service has noticed.
+            return time.monotonic() - began
 
     async def _watch(self, began: float) -> None:
         pid = self.service.process.pid
@@ -242,7 +256,7 @@ def pieces() -> list[bytes]:
     return [whole[at : at + size].tobytes() for at in range(0, len(whole) - size + 1, size)]
 
 
-def measure(minutes: float, lanes: Sequence[str], seed: int) -> dict[str, Any]:
+def measure(plan: Plan) -> dict[str, Any]:
     """Run the service and its calls; what was found, ready for JSON."""
     recordings = Recordings()
     offer_loopback()
@@ -255,8 +269,8 @@ def measure(minutes: float, lanes: Sequence[str], seed: int) -> dict[str, Any]:
         service.process.command[1:3] = ["-m", "benchmarks.loop_lag", str(lag)]
         stack.enter_context(service)
         film = recordings.film(VOICE, "h264", "opus", "mkv")
-        bench = Bench(service, cameras.url("door"), film, pieces(), minutes * 60, seed)
-        asyncio.run(bench.run(lanes))
+        bench = Bench(service, cameras.url("door"), film, pieces(), plan)
+        asyncio.run(bench.run())
         time.sleep(5)
         rest = Look(0, megabytes(service.process.pid), threads(service.process.pid),
                     files(service.process.pid), 0)  # fmt: skip
@@ -269,8 +283,9 @@ def measure(minutes: float, lanes: Sequence[str], seed: int) -> dict[str, Any]:
     loads = [look.load for look in bench.looks]
     return {
         "benchmark": "soak",
-        "minutes": minutes,
-        "lanes": list(lanes),
+        "minutes": round(plan.seconds / 60, 2),
+        "lanes": list(plan.lanes),
+        "call_seconds": [plan.shortest, plan.longest],
         "cores": len(os.sched_getaffinity(0)),
         "load": {"mean": round(statistics.mean(loads), 2), "most": round(max(loads), 2)},
         "calls": dict(Counter(one.lane for one in bench.sent.values())),
@@ -284,6 +299,7 @@ def measure(minutes: float, lanes: Sequence[str], seed: int) -> dict[str, Any]:
         "dropped": dropped,
         "errors_logged": errors,
         **account(calls, bench.sent),
+        "looks": [[round(k.at), round(k.megabytes, 1), k.threads] for k in bench.looks[::12]],
     }  # fmt: skip
 
 
@@ -312,13 +328,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--minutes", type=float, default=30.0)
     arguments.add_argument(
-        "--lanes", nargs="+", choices=("whip", "rtsp", "telephony"),
-        default=["whip", "rtsp", "telephony"], help="calls at the same time; may be named again",
+        "--lanes", nargs="+", choices=LANES, default=LANES,
+        help="calls at the same time; may be named again",
     )  # fmt: skip
+    arguments.add_argument("--shortest", type=float, default=15.0, help="seconds of a call")
+    arguments.add_argument("--longest", type=float, default=90.0)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--json", type=Path, help="also write the result here")
     chosen = arguments.parse_args()
-    result = measure(chosen.minutes, chosen.lanes, chosen.seed)
+    lanes = tuple(chosen.lanes)
+    plan = Plan(chosen.minutes * 60, lanes, chosen.shortest, chosen.longest, chosen.seed)
+    result = measure(plan)
     print(table(result))
     print(json.dumps(result))
     if chosen.json is not None:

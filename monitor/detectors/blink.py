@@ -12,6 +12,10 @@ are asked for before blinks are counted, and the surprise grows with the time it
 compared with each other from the first blink on. 10 pictures a second catch a blink of a fifth of
 a second in two of them; shorter blinks are missed, so rates are lower bounds.
 
+Not to see a blink means something only with landmarks that follow the lids. Those of
+`models/landmarks` do not (their card says so): with them a window without a blink is not measured,
+and blinks that are seen are compared between the eyes and not counted.
+
 The null: the left eye of another time. Where nobody blinks there is no event to break; then lids
 must lie still enough that a blink would stand out, or the cue abstains as blurred.
 """
@@ -65,6 +69,10 @@ class Blink:
     name = "blink"
     model = "none"
 
+    def __init__(self, lids: bool = False) -> None:
+        """`lids`: whether landmarks are known to follow lids, so that few blinks say something."""
+        self._lids = lids
+
     def measure(self, window: CueWindow) -> Reading:
         """Return the surprise at so few blinks and at eyes that blink apart."""
         reason = moving(window, FEWEST_HZ, FEWEST_SECONDS, EYES_PX, MOST_YAW)
@@ -86,6 +94,8 @@ class Blink:
         }
         if not blinks and seconds < COUNTED_SECONDS:
             return abstained(AbstentionReason.TOO_SHORT, **details)
+        if not blinks and not self._lids:
+            return abstained(AbstentionReason.NOT_MEASURABLE, **details)
         value = 0.0
         if blinks:
             together = correlation(right, left)
@@ -106,7 +116,7 @@ class Blink:
             }
         if seconds >= COUNTED_SECONDS:
             details["blinks_per_minute"] = 60 * len(blinks) / seconds
-            value += surprise(len(blinks), seconds)
+            value += surprise(len(blinks), seconds) if self._lids else 0.0
         return Reading(value, details=details)
 
 

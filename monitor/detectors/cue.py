@@ -23,6 +23,8 @@ SEPARABLE = 0.2
 """Largest share of broken inputs that may look as good as the true one."""
 LUMA = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in brightness, ITU-R BT.601."""
+CROPPED_EYES_PX = 44.0
+"""Pixels between the eyes of a face 80 pixels wide: narrower ones get no crop."""
 LATE = 0.95
 """Share of a nominal rate that is enough: pictures do not come on a grid."""
 
@@ -101,7 +103,8 @@ def moving(
 def shown(window: CueWindow, fewest: int, eyes_px: float) -> AbstentionReason | None:
     """Why what crops show cannot be measured, or None; `eyes_px` are filmed pixels."""
     if len(window.crops) < fewest:
-        return AbstentionReason.TOO_SHORT
+        small = len(window.points) and float(np.median(apart(window.points))) < CROPPED_EYES_PX
+        return AbstentionReason.FACE_TOO_SMALL if small else AbstentionReason.TOO_SHORT
     if not (np.isfinite(window.crop_points).all() and np.isfinite(window.crop_scale).all()):
         return AbstentionReason.FAULT
     if float(np.median(apart(window.crop_points) * window.crop_scale)) < eyes_px:

@@ -37,9 +37,9 @@ EYES_PX = 40.0
 MOST_YAW = 35.0
 TURNS = 0.02
 """Least spread of the nose's place, in distances between the eyes: less is a head that is still."""
-TURN_MEDIAN, TURN_SPREAD = 0.05, 0.2
-SHAKE_MEDIAN, SHAKE_SPREAD = 0.0, 0.5
-"""Median and spread (1.48 median absolute deviations) of both parts on genuine clips."""
+TURN_MEDIAN, TURN_SPREAD = 0.0, 0.2
+SHAKE_MEDIAN, SHAKE_SPREAD = 2.1, 0.4
+"""Median and spread of both parts on genuine clips, with the landmarks of `models/landmarks`."""
 _TIP = 98
 
 

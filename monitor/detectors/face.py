@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
-from monitor.types import AbstentionReason, FaceLook, FaceWindow, Reading
+from monitor.types import AbstentionReason, FaceLook, FaceWindow, Quality, Reading
 
 MAX_YAW = 40.0
 """Degrees to either side beyond which the aligned crop no longer shows what was trained on."""
+LEAST_SHARPNESS = 40.0
+"""Below, the face is out of focus, moving, or enlarged before it was sent: 1 in 100 crops of the
+development clips lies below 60, those sent at 360p and 150 kb/s included."""
+LEAST_BITS = 0.003
+"""Encoded bits for each pixel of a face below which not even its rim was sent as it was."""
+DARK, BURNT = 0.06, 0.97
+"""Mean brightness of the face, 0 to 1, outside which light hides it."""
 _TRIMMED = 0.2
 """Share of the crops left out at either end: one blurred picture must not speak for the rest."""
 _SIDE = 224
@@ -65,7 +72,23 @@ class FaceDetector:
             return AbstentionReason.NO_MODEL
         if abs(window.quality["yaw_degrees"]) > MAX_YAW:
             return AbstentionReason.FACE_TURNED
+        unclear = _unclear(window.quality)
+        if unclear is not None:
+            return unclear
         return None if len(window.logits) else AbstentionReason.TOO_SHORT
+
+
+def _unclear(quality: Quality) -> AbstentionReason | None:
+    """Why nothing can be seen in a face that is large enough and looks ahead, or None.
+
+    What was not measured, as the bits of a picture that came without a codec, hides nothing.
+    """
+    if quality.get("sharpness", math.inf) < LEAST_SHARPNESS:
+        return AbstentionReason.BLURRED
+    if quality.get("bits_per_pixel", math.inf) < LEAST_BITS:
+        return AbstentionReason.BLURRED
+    brightness = quality.get("brightness", 0.5)
+    return AbstentionReason.OCCLUDED if not DARK <= brightness <= BURNT else None
 
 
 def trimmed_mean(logits: NDArray[np.float32]) -> float:

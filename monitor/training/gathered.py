@@ -7,9 +7,11 @@ they hold so many seconds of speech; what they say together is the mean of their
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.training.clips import Split
-from monitor.training.evaluate import Report, paired_report
+from monitor.training.evaluate import Report, paired_report, scored_sources
+from monitor.training.metrics import Scores, macro_equal_error_rate
 from monitor.training.scoring import CHANNELS, COLUMNS, Table
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS
 
@@ -19,8 +21,11 @@ SLACK = 0.5
 """Seconds that may be missing: windows hold pauses, and whole windows are taken."""
 
 
-def gathered(table: Table, seconds: float) -> Table:
-    """One row per voice and channel that has so many seconds of speech; `clip` is the voice."""
+def gathered(table: Table, seconds: float, first: bool = False) -> Table:
+    """One row per voice and channel that has so many seconds of speech; `clip` is the voice.
+
+    With `first` the logit is that of the voice's first window alone.
+    """
     order = np.lexsort([table[name] for name in ("start", "clip", "channel")])
     voices: dict[tuple[Any, ...], list[int]] = {}
     for i in order:
@@ -36,7 +41,8 @@ def gathered(table: Table, seconds: float) -> Table:
             clip, speech = table["clip"][i], speech + share * float(table["speech"][i])
             if speech >= seconds - SLACK:
                 row = {name: table[name][taken[0]] for name in COLUMNS}
-                logit = float(np.mean([float(table["logit"][k]) for k in taken]))
+                heard = taken[:1] if first else taken
+                logit = float(np.mean([float(table["logit"][k]) for k in heard]))
                 rows.append(row | {"clip": "/".join(voice), "speech": speech, "logit": logit})
                 break
     return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
@@ -45,20 +51,30 @@ def gathered(table: Table, seconds: float) -> Table:
 def by_speech(table: Table) -> Report:
     """Macro within-source error rates of the test voices for every length of speech.
 
-    Sources that count at one length need not at another: `sources` says how many did.
+    Longer speech has fewer voices and sources, which differ in difficulty: `first` is the rate
+    of the same voices by their first window alone.
     """
     out: Report = {}
     for seconds in SECONDS:
-        voices = gathered(table, seconds)
+        whole, first = (gathered(table, seconds, only) for only in (False, True))
         for channel in CHANNELS:
-            if not (here := voices["channel"] == channel).any():
+            here = (whole["channel"] == channel) & (whole["split"] == Split.TEST.value)
+            names = scored_sources(whole, here)
+            if not names:
                 continue
-            found = paired_report({k: v[here] for k, v in voices.items()}, channel)["window"]
-            if found["sources"]:
-                out[f"{seconds:g} s {channel}"] = {
-                    "eer": found["eer"],
-                    "interval": found["interval"],
-                    "voices": int((here & (voices["split"] == Split.TEST.value)).sum()),
-                    "sources": len(found["sources"]),
-                }
+            found = paired_report(whole, channel)["window"]
+            out[f"{seconds:g} s {channel}"] = {
+                "eer": found["eer"],
+                "interval": found["interval"],
+                "first": macro_equal_error_rate([_pair(first, here, name) for name in names]),
+                "voices": sum(it["human"] + it["fake"] for it in found["sources"].values()),
+                "sources": len(found["sources"]),
+            }
     return out
+
+
+def _pair(table: Table, rows: NDArray[np.bool_], source: str) -> tuple[Scores, Scores]:
+    """Human and fake logits of a source among the rows."""
+    here, fake = rows & (table["source"] == source), table["fake"].astype(bool)
+    logit = table["logit"].astype(np.float64)
+    return logit[here & ~fake], logit[here & fake]

@@ -107,12 +107,18 @@ def _families(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lengths(report: Mapping[str, Any]) -> Iterator[str]:
-    tables = (("lengths", "window", "windows"), ("by_speech", "speech of a voice", "voices"))
-    for part, what, unit in tables:
-        if part not in report:
-            continue
-        yield f"| {what} | {unit} (sources) | macro EER, % (95 % interval) |"
+    if "lengths" in report:
+        yield "| window | windows (sources) | macro EER, % (95 % interval) |"
         yield "|---|---|---|"
-        for name, found in report[part].items():
-            yield f"| {name} | {found[unit]} ({found['sources']}) | {_with_interval(found)} |"
+        for name, found in report["lengths"].items():
+            yield f"| {name} | {found['windows']} ({found['sources']}) | {_with_interval(found)} |"
+        yield ""
+    if "by_speech" in report:
+        yield "| speech | voices (sources) | macro EER, % (95 % interval) | by the first window |"
+        yield "|---|---|---|---|"
+        for name, found in report["by_speech"].items():
+            yield (
+                f"| {name} | {found['voices']} ({found['sources']}) "
+                f"| {_with_interval(found)} | {_percent(found['first'])} |"
+            )
         yield ""

@@ -44,10 +44,10 @@ async def test_audio_that_arrives_is_heard_and_what_is_lost_is_marked() -> None:
     networks = [
         Network(),
         Network(loss=0.01),
-        Network(loss=0.05),
+        Network(loss=0.02, reorder=0.05),
+        Network(loss=0.05, jitter=0.06),
         Network(loss=0.10),
         Network(loss=0.05, burst=3),
-        Network(loss=0.02, reorder=0.05),
     ]
     for intake, network in await asyncio.gather(*(heard_through(n, 10) for n in networks)):
         arrived, sent = network.audio_passed * 0.02, network.audio_sent * 0.02

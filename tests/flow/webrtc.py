@@ -148,6 +148,8 @@ class Network:
     """Which packets the loss hits."""
     delay: dict[str, float] = field(default_factory=dict)
     """Seconds by kind."""
+    jitter: float = 0.0
+    """Seconds by which audio packets come later, at most; each by its own chance."""
     seed: int = 1
     audio_sent: int = 0
     audio_passed: int = 0
@@ -172,6 +174,9 @@ class Network:
         enter = self.loss * leave / (1 - self.loss)
         self._bad = self._random.random() < (1 - leave if self._bad else enter)
         return self._bad
+
+    def any_delay(self) -> float:
+        return self._random.uniform(0, self.jitter)
 
     def chance(self, share: float) -> bool:
         return bool(share) and self._random.random() < share
@@ -229,6 +234,8 @@ class Relay:
         wait = network.delay.get(kind, 0.0)
         if kind == "audio" and network.chance(network.reorder):
             wait += 0.03
+        if kind == "audio" and network.jitter:
+            wait += network.any_delay()
         loop = asyncio.get_running_loop()
         for _ in range(2 if kind == "audio" and network.chance(network.duplicate) else 1):
             if wait:

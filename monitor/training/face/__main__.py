@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from monitor.training.face import (
+    ablation,
     cue_evaluate,
     forgery,
     landmark_evaluate,
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m monitor.training.face")
     stages = parser.add_subparsers(required=True)
     for module in (
+        ablation,
         cue_evaluate,
         forgery,
         measure,

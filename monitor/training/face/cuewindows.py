@@ -1,4 +1,5 @@
-"""Clips and the teacher's landmarks → the windows that the service would give to its cues."""
+"""Clips → the windows that the service would give to its cues, with landmarks of its own or the
+teacher's."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.analysis.alignment import align, crop_map
+from monitor.analysis.cascade import Cascade
 from monitor.analysis.cue_windows import LENGTH, CueCrop, CueFrame, CueWindower
-from monitor.analysis.landmarker import crop_points, five_points, mouth, skin
+from monitor.analysis.faces import FaceTracker
+from monitor.analysis.landmarker import (
+    Landmarker,
+    LandmarkTracker,
+    crop_points,
+    five_points,
+    mouth,
+    skin,
+)
 from monitor.analysis.sound import mel_bands
 from monitor.ingest.convert import decode_audio
 from monitor.sampling import Pace, Sampling
 from monitor.training.face.album import FaceFile, pictures
-from monitor.types import CueWindow, Image
+from monitor.types import CueWindow, Image, VideoFrame
 
 FPS = Sampling().burst_fps
 CROPS_HZ = 1.0
@@ -56,6 +66,54 @@ def sightings(path: Path, labels: Path, fps: float = FPS) -> list[Sighting]:
     return seen
 
 
+def service_window(
+    path: Path,
+    cascade: Cascade,
+    landmarker: Landmarker,
+    sound: NDArray[np.float32] | None = None,
+) -> CueWindow | None:
+    """What the service itself would show its cues of a clip: one burst of at most a minute.
+
+    Of the face that is followed longest; None where there is none. `sound` as in a CueWindow.
+    """
+    faces, marks = FaceTracker(cascade), LandmarkTracker(landmarker)
+    looking, cropping = Pace(lambda _: Sampling().fps), Pace(lambda _: CROPS_HZ)
+    runs: list[list[CueFrame]] = [[]]
+    for time, image in pictures(path, FPS):
+        if time >= LENGTH:
+            break
+        face = None
+        if looking.due(time):
+            frame = faces.look(VideoFrame("", time, image))
+            face = frame.face
+            if frame.found or frame.lost:
+                marks.restart()
+                runs.append([])
+        seen = marks.look(image, face.landmarks if face is not None else None)
+        if seen is None:
+            continue
+        crop = None
+        if face is not None and face.crop is not None and cropping.due(time):
+            back = crop_map(face.landmarks)
+            scale = float(np.hypot(back[0, 0], back[1, 0]))
+            crop = CueCrop(face.crop, crop_points(seen.points, back), scale)
+        shown, colours = mouth(image, seen.points), skin(image, seen.points)
+        runs[-1].append(CueFrame(time, seen.points, seen.pose, shown, colours, crop))
+    longest = max(runs, key=len)
+    return _whole(longest, sound) if longest else None
+
+
+def _whole(frames: Sequence[CueFrame], sound: NDArray[np.float32] | None) -> CueWindow:
+    windower = CueWindower("clip", hop=LENGTH)
+    list(windower.until(0.0))
+    for frame in frames:
+        windower.push(frame)
+    if sound is not None:
+        windower.hear(0.0, sound)
+    (whole,) = windower.flush(min(frames[-1].time + 1 / FPS, LENGTH))
+    return whole
+
+
 def cut_out(whole: Sighting) -> Sighting:
     """The same with a picture of the face's surroundings alone."""
     low, high = whole.points.min(axis=0), whole.points.max(axis=0)
@@ -72,24 +130,19 @@ def window(seen: Iterable[Sighting], sound: NDArray[np.float32] | None = None) -
 
     `sound` as in a CueWindow. Raises ValueError without pictures.
     """
-    windower, cropping = CueWindower("clip", hop=LENGTH), Pace(lambda _: CROPS_HZ)
-    list(windower.until(0.0))
-    time = None
+    cropping, frames = Pace(lambda _: CROPS_HZ), []
     for one in seen:
-        time, crop = one.time, None
-        if cropping.due(time):
+        crop = None
+        if cropping.due(one.time):
             five = five_points(one.points)
             back = crop_map(five)
             scale = float(np.hypot(back[0, 0], back[1, 0]))
             crop = CueCrop(align(one.image, five), crop_points(one.points, back), scale)
         shown, colours = mouth(one.image, one.points), skin(one.image, one.points)
-        windower.push(CueFrame(time, one.points, one.pose, shown, colours, crop))
-    if time is None:
+        frames.append(CueFrame(one.time, one.points, one.pose, shown, colours, crop))
+    if not frames:
         raise ValueError("no pictures")
-    if sound is not None:
-        windower.hear(0.0, sound)
-    (whole,) = windower.flush(min(time + 1 / FPS, LENGTH))
-    return whole
+    return _whole(frames, sound)
 
 
 def clip_window(file: FaceFile, labels: Path) -> CueWindow | None:
@@ -126,6 +179,23 @@ def transcode(source: Path, target: Path, lines: int, bit_rate: int) -> None:
             writer.mux(stream.encode(sized))
         writer.mux(stream.encode(None))
     partial.rename(target)
+
+
+def still_window(file: FaceFile, labels: Path, seconds: int = 5) -> CueWindow | None:
+    """A photograph held before a camera: a picture a second with its sensor's noise.
+
+    None where the teacher found no face.
+    """
+    if not (labels / f"{file.path.stem}.npz").exists():
+        return None
+    rng = np.random.default_rng(0)
+    held = []
+    for one in sightings(file.path, labels):
+        for second in range(seconds):
+            noisy = one.image + rng.normal(0, 2, one.image.shape)
+            image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+            held.append(replace(one, time=float(second), image=image))
+    return window(held) if held else None
 
 
 def renditions(

@@ -45,6 +45,10 @@ class Degradation:
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     levelled: str = ""
     """`grey`: grey-world colours; `local`: local contrast evened out; else nothing."""
+    smoothed: float = 0.0
+    """Grey levels below which a beauty filter takes the skin's detail away."""
+    sharpened: float = 0.0
+    """Share of the detail that a camera adds once more."""
     blur: float = 0.0
     """Deviation, transmitted pixels."""
     noise: float = 0.0
@@ -65,7 +69,7 @@ def drawn_degradation(
     """A degradation at random; `widest` is the face's width as it was filmed, pixels."""
     most = min(widest / FACE_SHARE, CROP_SIDE)
     least = min(SMALLEST_FACE / FACE_SHARE, most)
-    codec = str(rng.choice(["", "h264", "vp8"], p=[0.45, 0.35, 0.2]))
+    codec = str(rng.choice(["", "h264", "vp8"], p=[0.3, 0.45, 0.25]))
     low, high = _QUANTISERS.get(codec, (0.0, 0.0))
     return Degradation(
         seed=int(rng.integers(2**31)),
@@ -77,6 +81,8 @@ def drawn_degradation(
         gamma=float(np.exp(rng.normal(0, 0.15))) if rng.random() < 0.5 else 1.0,
         balance=_drawn_balance(rng) if rng.random() < 0.4 else (1.0, 1.0, 1.0),
         levelled=str(rng.choice(["grey", "local"])) if levelling and rng.random() < 0.1 else "",
+        smoothed=float(rng.uniform(3, 12)) if rng.random() < 0.15 else 0.0,
+        sharpened=float(rng.uniform(0.3, 1.5)) if rng.random() < 0.15 else 0.0,
         blur=float(rng.uniform(0.3, 1.3)) if rng.random() < 0.3 else 0.0,
         noise=float(rng.uniform(0.5, 6)) if rng.random() < 0.4 else 0.0,
         screen=float(rng.uniform(0.02, 0.08)) if rng.random() < 0.05 else 0.0,
@@ -102,6 +108,8 @@ def sent(picture: Pixels, how: Degradation) -> tuple[Pixels, float]:
     image = Picture.fromarray(_lit(picture, how))
     if side != WIDE_SIDE:
         image = image.resize((side, side), Picture.Resampling.BILINEAR)
+    if how.smoothed or how.sharpened:
+        image = Picture.fromarray(filtered(np.asarray(image), how.smoothed, how.sharpened))
     if how.blur:
         image = image.filter(ImageFilter.GaussianBlur(how.blur))
     values = np.asarray(image)
@@ -161,6 +169,23 @@ def through_codec(pictures: Sequence[Pixels], codec: str, quantiser: float) -> t
     decoded += decoder.decode(None)
     bits = 8 * sizes[-1] / (encoder.height * encoder.width)
     return np.asarray(decoded[-1].to_ndarray(format="rgb24"), np.uint8), bits
+
+
+def filtered(picture: Pixels, smoothed: float, sharpened: float = 0.0) -> Pixels:
+    """Skin smoothed as by a filter of a video call, edges kept; or sharpened as by a camera.
+
+    `picture` (rows, columns, 3). Detail of less than `smoothed` grey levels goes, that of
+    thrice as many stays.
+    """
+    values = picture.astype(np.float32)
+    spread = (3, 3, 0) if smoothed else (1, 1, 0)
+    soft = ndimage.gaussian_filter(values, spread)
+    detail = values - soft
+    if smoothed:
+        strength = np.abs(detail).max(axis=2, keepdims=True)
+        detail *= np.clip((strength / smoothed - 1) / 2, 0, 1)
+    changed = soft + (1 + sharpened) * detail
+    return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
 
 
 def _drawn_balance(rng: np.random.Generator) -> tuple[float, float, float]:

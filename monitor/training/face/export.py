@@ -1,15 +1,17 @@
-"""Forgery network → ONNX file: face (batch, 3, 224, 224) in, logit and heat-map out."""
+"""Forgery network ↔ ONNX file: face (batch, 3, 224, 224) in, logit and heat-map out."""
 
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import nn
 
 from monitor.inference.onnx import Session
-from monitor.training.face.network import SIDE, ForgeryNetwork
+from monitor.training.face.network import SIDE, Convolution, ForgeryNetwork, Layout
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -46,6 +48,46 @@ def write(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+    borders = [m.border for m in network.modules() if isinstance(m, Convolution) and any(m.border)]
+    model = onnx.load(path)
+    _merge_padding(model.graph, borders)
+    onnx.save(model, path)
+
+
+def read(path: Path, layout: Layout) -> ForgeryNetwork:
+    """The network of an exported file, in evaluation mode, to train on from there.
+
+    Raises RuntimeError if the file holds another network.
+    """
+    network = ForgeryNetwork(layout)
+    weights = {
+        value.name: torch.from_numpy(numpy_helper.to_array(value).copy())
+        for value in onnx.load(path).graph.initializer
+    }
+    known = network.state_dict().keys()
+    network.load_state_dict({name: weights[name] for name in known if name in weights})
+    return network.eval()
+
+
+def _merge_padding(graph: onnx.GraphProto, borders: Sequence[tuple[int, int, int, int]]) -> None:
+    """Let convolutions pad for themselves: a tenth of the time is spent in padding before them.
+
+    `borders` are left, right, top, bottom of each padded convolution, in order.
+    """
+    made = {output: node for node in graph.node for output in node.output}
+    after = [(c, made.get(c.input[0])) for c in graph.node if c.op_type == "Conv"]
+    padded = [(conv, pad) for conv, pad in after if pad is not None and pad.op_type == "Pad"]
+    for (conv, pad), (left, right, top, bottom) in zip(padded, borders, strict=True):
+        conv.input[0] = pad.input[0]
+        kept = [a for a in conv.attribute if a.name != "pads"]
+        del conv.attribute[:]
+        conv.attribute.extend([*kept, helper.make_attribute("pads", [top, left, bottom, right])])
+    needed = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(node.input)
 
 
 def largest_difference(

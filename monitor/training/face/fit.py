@@ -31,6 +31,8 @@ from monitor.training.face.pairs import PairMaker, Reservoir, stream
 
 _log = logging.getLogger(__name__)
 CHECKPOINT, BEST, HISTORY = "checkpoint.pt", "best.pt", "history.jsonl"
+EARLY = 4
+"""First blocks that keep their weights, or nearly so: down to a quarter of the resolution."""
 Judge = Callable[[ForgeryNetwork], dict[str, float]]
 """Measures a network; "objective" is to be small."""
 
@@ -47,11 +49,13 @@ class FitPlan:
     """In one batch; both members of a pair are always in the same one."""
     rate: float = 3e-4
     """Of the blocks."""
+    early: float = 0.3
+    """Share of it for the first blocks where they are not frozen: they see borders already."""
     head_rate: float = 1.5e-3
     decay: float = 0.02
     warm_up: float = 0.03
     """Share of the schedule."""
-    frozen: int = 4
+    frozen: int = EARLY
     """First blocks that keep their ImageNet weights; 0 for a network that starts from nothing."""
     border: float = 0.5
     """Weight of the heat-map's cross-entropy."""
@@ -92,9 +96,13 @@ class Trainer:
         self._first = _frozen_session(network, plan.frozen) if plan.frozen else None
         self._learning = learning
         self._parameters = [*learning.parameters(), *heads]
+        groups = [
+            (network.blocks[plan.frozen : EARLY], plan.early * plan.rate),
+            (network.blocks[max(plan.frozen, EARLY) :], plan.rate),
+        ]
         self._optimiser = torch.optim.AdamW(
             [
-                {"params": list(learning.parameters()), "peak": plan.rate},
+                *({"params": list(some.parameters()), "peak": peak} for some, peak in groups),
                 {"params": heads, "peak": plan.head_rate},
             ],
             lr=plan.rate,
@@ -113,6 +121,8 @@ class Trainer:
         """Train from the last checkpoint, if there is one, to the end of the schedule."""
         self._resume()
         progress = self._progress
+        if self._share() >= 1:
+            return progress
         rng = np.random.default_rng((self._plan.seed, progress.step))
         pairs = stream(self._maker, progress.made)
         reservoir = Reservoir(pairs, self._plan.reservoir, progress.made)

@@ -13,7 +13,7 @@ import numpy as np
 from monitor.training.face.album import FaceFile, read_album
 from monitor.training.face.autoencoder import make_twins
 from monitor.training.face.crops import Crops, collect
-from monitor.training.face.export import export_network
+from monitor.training.face.export import export_network, read
 from monitor.training.face.fit import BEST, FitPlan, Trainer, load_network
 from monitor.training.face.judge import SyntheticJudge
 from monitor.training.face.looks import NATIVE, RENDITIONS, Looks, look, send_again
@@ -58,7 +58,9 @@ def add(stages: Any) -> None:
     train.add_argument("--arm", choices=list(ARMS), default="full")
     train.add_argument("--frozen", type=int, default=FitPlan().frozen, help="first blocks kept")
     train.add_argument("--seed", type=int, default=FitPlan().seed)
+    train.add_argument("--rate", type=float, default=FitPlan().rate, help="of the blocks, at most")
     train.add_argument("--weights", type=Path, help="ImageNet weights of EfficientNet-Lite0")
+    train.add_argument("--start", type=Path, help="an exported file to train on from, instead")
     train.set_defaults(run=_train)
     export = stages.add_parser("face-export", parents=[common], help="write the ONNX file")
     export.add_argument("--name", default="large")
@@ -143,11 +145,18 @@ def _train(options: argparse.Namespace) -> None:
     judge = SyntheticJudge(judged_pairs(held), dev, dev_files(options.data))
     layout = LAYOUTS[options.layout]
     network = ForgeryNetwork(layout)
-    frozen = 0
-    if layout is LARGE:
+    if options.start:
+        network = read(options.start, layout)
+    elif layout is LARGE:
         load_imagenet(network, options.weights or weights_path())
-        frozen = options.frozen
-    plan = FitPlan(minutes=options.minutes, steps=options.steps, frozen=frozen, seed=options.seed)
+    plan = FitPlan(
+        minutes=options.minutes,
+        steps=options.steps,
+        rate=options.rate,
+        head_rate=5 * options.rate,
+        frozen=options.frozen if layout is LARGE else 0,
+        seed=options.seed,
+    )
     trainer = Trainer(network, learn, options.work / options.name, plan)
     print(json.dumps(asdict(trainer.run(judge))))
 

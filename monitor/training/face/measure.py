@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.inference.catalogue import VERSION_DIGITS, sha256
 from monitor.inference.onnx import Session
@@ -22,21 +21,17 @@ from monitor.training.face.evaluate import (
     page_report,
     threshold_of,
 )
-from monitor.training.face.fit import BEST, load_network
 from monitor.training.face.forgery import (
     DATA,
     MODEL,
     WORK,
     dev_files,
     dev_looks,
-    judged_pairs,
-    makers,
 )
-from monitor.training.face.judge import scores
 from monitor.training.face.looks import NATIVE, RENDITIONS, Looks, logits, look
-from monitor.training.face.pairs import PairPlan, held_out, read_points
+from monitor.training.face.pairs import held_out, read_points
 from monitor.training.face.peer import Adapter, peer_scores
-from monitor.training.face.ranking import Judged, auc, auc_difference, measured
+from monitor.training.face.slices import slices
 from monitor.training.face.survival import survival
 
 PAGES = Path("build/facepages")
@@ -54,9 +49,6 @@ def add(stages: Any) -> None:
     dev.set_defaults(run=_evaluate)
     alive = stages.add_parser("face-survival", parents=[common], help="by size and by bits")
     alive.set_defaults(run=_survival)
-    arms = stages.add_parser("face-arms", parents=[common], help="runs beside each other")
-    arms.add_argument("names", nargs="+", help="folders of runs; the first one is the measure")
-    arms.set_defaults(run=_arms)
     peer = stages.add_parser("face-peer", parents=[common], help="another's scorer beside ours")
     peer.add_argument("--peer", type=Path, required=True, help="an ONNX file")
     peer.add_argument("--size", type=int, default=Adapter().size)
@@ -117,6 +109,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     report["dev"] = dev_report(dev_files(options.data), options.work, session)
     threshold = report["dev"]["threshold"]
     report["held-out genuine"] = held_out_report(options.work, session, threshold)
+    files, looks = dev_files(options.data), dev_looks(options.work, NATIVE)
+    crops = Crops.load(options.work / "crops.npz")
+    report["genuine by slice"] = slices(files, looks, crops, session, threshold)
     if options.test:
         files = read_album(options.pages)
         looks = page_looks(files, options.work)
@@ -141,6 +136,7 @@ def _peer(options: argparse.Namespace) -> None:
     looks = dev_looks(options.work, NATIVE)
     table = judged(files, looks, logits(looks, ours), peer_scores(looks, theirs, adapter))
     report = {
+        "dev": compared(table, paged=False),
         "dev images": compared(table.chosen(~table.video), paged=False),
         "dev videos": compared(table.chosen(table.video), paged=False),
     }
@@ -150,58 +146,6 @@ def _peer(options: argparse.Namespace) -> None:
         table = judged(files, looks, logits(looks, ours), peer_scores(looks, theirs, adapter))
         report["pages"] = compared(table, paged=True)
     _write(report, options.work / f"peer-{options.peer.stem}.json")
-
-
-def _arms(options: argparse.Namespace) -> None:
-    """Every run on the same forgeries of held-out people, and on dev."""
-    maker = makers(options.work, PairPlan(), 0)[1]
-    pairs = judged_pairs(maker)
-    kinds = np.array([maker.recipes.all[pair.recipe].kind for pair in pairs])
-    faces = np.concatenate([pair.faces for pair in pairs]).transpose(0, 3, 1, 2)
-    files = dev_files(options.data)
-    looks = dev_looks(options.work, NATIVE)
-    first: list[NDArray[np.float64]] = []
-    report = {}
-    for name in options.names:
-        network = load_network(options.work / name / BEST)
-        found = [scores(network, faces), scores(network, looks.crops)]
-        first = first or found
-        made = synthetic(found[0], first[0], kinds)
-        real = judged(files, looks, found[1], first[1])
-        parts = {
-            "synthetic": made,
-            "dev images": real.chosen(~real.video),
-            "dev videos": real.chosen(real.video),
-        }
-        report[name] = {
-            kind: {"auc": measured(part, auc), "less the first": measured(part, auc_difference)}
-            for kind, part in parts.items()
-        }
-        report[name]["by kind"] = {
-            str(kind): measured(made.chosen(made.method == kind), auc) for kind in np.unique(kinds)
-        }
-    _write(report, options.work / "arms.json")
-
-
-def synthetic(
-    logit: NDArray[np.float64], rival: NDArray[np.float64], kinds: NDArray[np.str_]
-) -> Judged:
-    """Logits of pairs in order, (2 x pairs,), as a table in which a pair is one group.
-
-    `kinds` (pairs,) says how each was forged; it is the method of both members.
-    """
-    count = len(logit)
-    fake = np.arange(count) % 2 == 1
-    return Judged(
-        score=logit,
-        rival=rival,
-        fake=fake,
-        group=np.array([str(i // 2) for i in range(count)]),
-        source=np.array(["held out"] * count),
-        family=np.where(fake, "synthetic", "human"),
-        method=np.repeat(kinds, 2),
-        video=np.zeros(count, bool),
-    )
 
 
 def _write(report: dict[str, Any], path: Path) -> None:

@@ -84,13 +84,15 @@ class Convolution(nn.Module):
         padding = kernel // 2 if stride == 1 else 0
         self.layer = nn.Conv2d(inside, outside, kernel, stride, padding, groups=groups)
         spare = kernel - stride if stride > 1 else 0
-        self._border = (spare // 2, spare - spare // 2) * 2
+        before, after = spare // 2, spare - spare // 2
+        self.border = (before, after, before, after)
+        """Zeros left, right, above and below."""
         self._bent = bent
 
     def forward(self, values: Tensor) -> Tensor:
         """Shape (batch, channels, rows, columns)."""
-        if any(self._border):
-            values = functional.pad(values, self._border)
+        if any(self.border):
+            values = functional.pad(values, self.border)
         values = self.layer(values)
         return functional.relu6(values) if self._bent else values
 

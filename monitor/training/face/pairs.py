@@ -42,7 +42,7 @@ class PairPlan:
     """Light evened out in a tenth of the pairs."""
     hardening: bool = True
     """Recipes that the network gets wrong are drawn more often."""
-    video: float = 0.4
+    video: float = 0.5
     """Share of pairs from clips; there are few, but calls are clips."""
 
 

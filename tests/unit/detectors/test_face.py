@@ -5,7 +5,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from monitor.detectors.face import MAX_YAW, FaceDetector, trimmed_mean
+from monitor.detectors.face import (
+    DARK,
+    LEAST_BITS,
+    LEAST_SHARPNESS,
+    MAX_YAW,
+    FaceDetector,
+    trimmed_mean,
+)
 from monitor.inference.catalogue import Model
 from monitor.types import AbstentionReason, FaceWindow, Span
 
@@ -83,6 +90,10 @@ def test_a_window_is_judged_by_the_followed_face_and_tells_of_others(
         (window(found_share=0.0), AbstentionReason.NO_FACE),
         (window(shown=False), AbstentionReason.FACE_TOO_SMALL),
         (window(1, yaw_degrees=-MAX_YAW - 1), AbstentionReason.FACE_TURNED),
+        (window(1, sharpness=LEAST_SHARPNESS - 1), AbstentionReason.BLURRED),
+        (window(1, bits_per_pixel=LEAST_BITS / 2), AbstentionReason.BLURRED),
+        (window(1, brightness=DARK / 2), AbstentionReason.OCCLUDED),
+        (window(1, brightness=0.99), AbstentionReason.OCCLUDED),
         (window(), AbstentionReason.TOO_SHORT),
         (window(float("nan")), AbstentionReason.FAULT),
     ],
@@ -92,6 +103,11 @@ def test_every_abstention_has_its_reason(
 ) -> None:
     reading = detector.judge(seen)
     assert (reading.value, reading.reason) == (None, reason)
+
+
+def test_what_was_not_measured_hides_nothing(detector: FaceDetector) -> None:
+    assert detector.judge(window(1, bits_per_pixel=float("nan"))).value == pytest.approx(1)
+    assert detector.judge(window(1, sharpness=LEAST_SHARPNESS, brightness=0.5)).value is not None
 
 
 def test_without_a_model_only_the_face_is_looked_for() -> None:

@@ -42,7 +42,7 @@ def test_length_and_level_are_kept(seed: int, odds: ChannelOdds) -> None:
 
 def test_level_of_a_recording_leaves_no_trace() -> None:
     # Without the quantisers, which turn the last digit into a whole step.
-    odds = replace(EVERYTHING, codec=0, telephone=0)
+    odds = replace(EVERYTHING, codec=0, lossy_opus=0, telephone=0)
     channel = draw_channel(np.random.default_rng(3), odds)
     signals = _pair()
     louder = signals * np.array([[0.05], [1.0]], np.float32)

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from monitor.inference.onnx import Session
-from monitor.training.face.export import TOLERANCE, export_network, largest_difference
+from monitor.training.face.export import TOLERANCE, export_network, largest_difference, read
 from monitor.training.face.fit import border_loss
 from monitor.training.face.network import (
     BOTTOM,
@@ -65,6 +66,20 @@ def test_the_map_lies_over_the_crop_and_the_rim_is_never_suspected(network: Forg
     inside[TOP:BOTTOM, LEFT:RIGHT] = True
     assert (heatmap[:, ~inside] == 0).all()
     assert (heatmap[:, inside] > 0).all()
+
+
+def test_a_file_can_be_trained_on_from(path: Path, network: ForgeryNetwork) -> None:
+    found = read(path, SMALL)
+    for name, values in network.state_dict().items():
+        assert torch.equal(found.state_dict()[name], values), name
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        read(path, LARGE)
+
+
+def test_nothing_is_padded_before_a_convolution(path: Path) -> None:
+    graph = onnx.load(path).graph
+    padded = {name for node in graph.node if node.op_type == "Pad" for name in node.output}
+    assert not [n for n in graph.node if n.op_type == "Conv" and n.input[0] in padded]
 
 
 def test_another_network_is_noticed(path: Path) -> None:

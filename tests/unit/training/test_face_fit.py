@@ -58,6 +58,8 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     found = load_network(tmp_path / BEST)
     assert not found.training
     assert found.layout is SMALL
+    done = Trainer(ForgeryNetwork(SMALL), maker(), tmp_path, replace(PLAN, steps=3))
+    assert done.run(judge).made == again.run(judge).made, "a run that has ended makes nothing"
 
 
 def test_frozen_blocks_stay(tmp_path: Path) -> None:

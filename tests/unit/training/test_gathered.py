@@ -42,6 +42,7 @@ def test_more_speech_helps() -> None:
     found = by_speech(_table())
     assert list(found) == ["3 s clean", "4 s clean", "8 s clean", "16 s clean"]
     assert found["16 s clean"]["eer"] < found["3 s clean"]["eer"] - 0.05
+    assert found["16 s clean"]["first"] > found["16 s clean"]["eer"] + 0.05
     assert found["16 s clean"]["sources"] == 2
     assert found["16 s clean"]["voices"] == 60
 
