@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -51,9 +50,8 @@ from monitor.web.auth import Gatekeeper
 from monitor.web.description import DescribedApp
 from monitor.web.entrance import Entrance, OpenWhip
 from monitor.web.events import EVENTS, EventStream
-from monitor.web.headers import SecurityHeaders
+from monitor.web.headers import protect
 from monitor.web.history import History
-from monitor.web.limits import BodyLimit
 from monitor.web.previews import Previews
 from monitor.web.recordings import Uploads
 
@@ -186,16 +184,7 @@ class Service:
 
         app.mount("/console", StaticFiles(directory=_CONSOLE), name="console")
         # Recordings are streamed to disk, as long as settings allow.
-        app.add_middleware(BodyLimit, exempt=("/api/v1/recordings",))
-        app.add_middleware(SecurityHeaders)
-        if settings.server.cors_origins:
-            app.add_middleware(
-                CORSMiddleware,
-                allow_origins=list(settings.server.cors_origins),
-                allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
-                allow_headers=["Authorization", "Content-Type", "If-Match"],
-                expose_headers=["Location", "ETag", "Link", "X-Call-Id", "Retry-After"],
-            )
+        protect(app, settings.server.cors_origins, unlimited=("/api/v1/recordings",))
         if self._entrance is not None:
             app.add_middleware(OpenWhip)
         return app

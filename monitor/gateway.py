@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.middleware.cors import CORSMiddleware
 
 import monitor
 from monitor.access import grants
@@ -24,8 +23,7 @@ from monitor.store.sources import SourceRow
 from monitor.web import gateway, problems, switchboard
 from monitor.web.api import SourceRequest
 from monitor.web.auth import Gatekeeper
-from monitor.web.headers import SecurityHeaders
-from monitor.web.limits import BodyLimit
+from monitor.web.headers import protect
 from monitor.web.problems import Problem
 from monitor.web.relay import Relay
 
@@ -85,16 +83,7 @@ class Gateway:
         app.include_router(gateway.source_routes(fleet, gatekeeper, self))
         # Last: it takes every path under /api/v1 that nobody else took.
         app.include_router(switchboard.call_routes(fleet, gatekeeper, self._store, self._relay))
-        app.add_middleware(BodyLimit)
-        app.add_middleware(SecurityHeaders)
-        if settings.server.cors_origins:
-            app.add_middleware(
-                CORSMiddleware,
-                allow_origins=list(settings.server.cors_origins),
-                allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
-                allow_headers=["Authorization", "Content-Type", "If-Match"],
-                expose_headers=["Location", "ETag", "Link", "X-Call-Id", "Retry-After"],
-            )
+        protect(app, settings.server.cors_origins)
         return app
 
     @asynccontextmanager

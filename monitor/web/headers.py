@@ -1,6 +1,12 @@
-"""Response headers that keep the console page from loading or leaking anything elsewhere."""
+"""What every response carries: nothing is loaded or leaked elsewhere, and who may read it."""
 
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monitor.web.limits import BodyLimit
 
 
 class SecurityHeaders:
@@ -23,3 +29,17 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def protect(app: FastAPI, origins: Sequence[str], unlimited: tuple[str, ...] = ()) -> None:
+    """Bound requests' bodies, but for paths in `unlimited`; let pages of `origins` ask, too."""
+    app.add_middleware(BodyLimit, exempt=unlimited)
+    app.add_middleware(SecurityHeaders)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["Location", "ETag", "Link", "X-Call-Id", "Retry-After"],
+        )
