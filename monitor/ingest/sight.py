@@ -74,7 +74,7 @@ class Sight:
         """Where pictures go as they came; None when nobody keeps evidence."""
         self.ssrc: int | None = None
         self._participant = participant
-        self._sampler = VideoSampler(sampling, width)
+        self._sampling, self._width = sampling, width
         self._timestamp = 0
         self._queue: deque[tuple[EncodedFrame, float]] = deque()
         self._ready = threading.Condition()
@@ -186,6 +186,8 @@ class Sight:
     def decode(self, intake: Intake) -> None:
         """Decode and hand on until closed; the thread's work."""
         decoder: VideoCodecContext | None = None
+        # Of this call of the method, so that its threads end with it.
+        sampler = VideoSampler(self._sampling, self._width)
         codec = ""
         while True:
             with self._ready:
@@ -202,8 +204,8 @@ class Sight:
             # The decoder hands this on with the picture.
             packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)
             while self._left_out:
-                self._sampler.arrived(*self._left_out.popleft())
-            self._sampler.arrived(len(frame.data), at)
+                sampler.arrived(*self._left_out.popleft())
+            sampler.arrived(len(frame.data), at)
             try:
                 pictures = decoder.decode(packet)
             except av.error.FFmpegError:
@@ -215,10 +217,10 @@ class Sight:
                 self._shown = time.monotonic()
                 self.counts.decoded += 1
                 shown_at = at if picture.pts is None else picture.pts / RATE
-                image = self._sampler.sample(picture, shown_at)
+                image = sampler.sample(picture, shown_at)
                 if image is None:
                     continue
-                rate = self._sampler.bits_per_pixel
+                rate = sampler.bits_per_pixel
                 try:
                     intake.put_threadsafe(VideoFrame(self._participant, shown_at, image, rate))
                 except (ChannelClosedError, RuntimeError):
