@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=names, default=names, metavar="KIND",
                         help=f"what to measure: {', '.join(names)}; all if left out")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("."), help="folder of the files")
-    parser.add_argument("--seconds", type=float, default=Plan().seconds, help="of each trial")
+    parser.add_argument("--seconds", type=float, help="of each trial")
     parser.add_argument("--smoke", action="store_true", help="seconds: shows that it works")
     parser.add_argument(
         "--no-naive", action="store_true",

@@ -79,7 +79,8 @@ class Callers:
                 }[self._way]  # fmt: skip
                 yield await stack.enter_async_context(making(label))
                 self._open.append(stack.pop_all())
-            await asyncio.sleep(max(0.0, at + every - time.monotonic()))
+            if len(self._open) < calls:
+                await asyncio.sleep(max(0.0, at + every - time.monotonic()))
 
     @asynccontextmanager
     async def _websocket(self, label: str) -> AsyncIterator[Caller]:

@@ -83,8 +83,12 @@ class Media:
         return cast(Media, pickle.loads(path.read_bytes()))
 
 
-def encode(film: Path, audio: AudioCodec, video: VideoCodec | None, height: int) -> Media:
+def encode(
+    film: Path, audio: AudioCodec, video: VideoCodec | None, height: int, longest: float
+) -> Media:
     """Encode sound and, unless `video` is None, 30 pictures a second of this height.
+
+    No more than `longest` seconds of the film are used.
 
     Raises FilmError if the film lacks one or is shorter than three seconds.
     """
@@ -98,7 +102,7 @@ def encode(film: Path, audio: AudioCodec, video: VideoCodec | None, height: int)
                 if s.duration and s.time_base
             ] or [(container.duration or 0) / av.time_base]
         # Whole packets and pictures, so that nothing jumps where it begins again.
-        seconds = int(min(lengths) * 10) / 10
+        seconds = int(min(*lengths, longest) * 10) / 10
         if seconds < 3:
             raise FilmError(f"{film.name}: shorter than three seconds")
         return Media(
@@ -141,6 +145,8 @@ def _video(film: Path, codec: VideoCodec, height: int, seconds: float) -> Track:
         start = float((stream.start_time or 0) * (stream.time_base or 0))
         for frame in container.decode(stream):
             at = (frame.time or 0.0) - start
+            if at > seconds:
+                break
             while wanted < count and wanted / FPS <= at + 0.5 / FPS:
                 picture = frame.reformat(encoder.width, encoder.height, "yuv420p")
                 picture.pts, picture.time_base = wanted, Fraction(1, FPS)

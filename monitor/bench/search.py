@@ -29,14 +29,14 @@ class Found:
 def search(attempt: Callable[[int], Trial], cores: int, most: int) -> Found:
     """Find the limit up to `most` calls on `cores` cores, which callers share.
 
-    One call first, a few next: their cost tells where to begin. Then bisection.
+    One call first: its cost tells where to begin. Then bisection.
     """
     trials = [attempt(1)]
     if not trials[0].holds:
         # What the machine did beside it at that moment must not end the search.
         trials.append(attempt(1))
     low, high = (1, None) if trials[-1].holds else (0, 1)
-    guess = min(4, most)
+    guess = min(most, max(2, _reach(trials[-1], cores)))
     while (high is None and low < most) or (high is not None and high - low > _step(low)):
         if high is not None:
             guess = (low + high) // 2

@@ -22,7 +22,7 @@ def trial(calls: int, limit: int, cost: float) -> Trial:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 16, 33, 150])
-@pytest.mark.parametrize("cost", [5.0, 50.0, 400.0])
+@pytest.mark.parametrize("cost", [5.0, 50.0, 200.0])
 def test_the_limit_is_found_in_a_few_trials(limit: int, cost: float) -> None:
     tried: list[int] = []
 
