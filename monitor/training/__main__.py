@@ -5,12 +5,14 @@ import json
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from monitor.inference.catalogue import sha256
 from monitor.training.clips import TWINS_FILE
 from monitor.training.export import export_network
 from monitor.training.judge import DevelopmentSet
+from monitor.training.network import NetworkSize, VoiceNetwork
 from monitor.training.objective import ObjectiveWeights
 from monitor.training.optimisers import OPTIMISERS
 from monitor.training.pages import build, load_pages
@@ -90,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     plan = TrainingPlan()
     train.add_argument("--name", default="run", help="folder of the run inside the work folder")
     train.add_argument("--start", type=Path, help="an exported file to go on from")
+    inner = NetworkSize().inner
+    train.add_argument(
+        "--inner", type=int, nargs=3, default=inner, metavar="N",
+        help=f"channels inside the three blocks ({inner}); a wider --start is narrowed to them",
+    )  # fmt: skip
     train.add_argument("--rate", type=float, default=plan.rate)
     train.add_argument("--optimiser", choices=OPTIMISERS, default=plan.optimiser)
     for term in ("one-class", "contrast", "frames"):
@@ -156,7 +163,9 @@ def _train(options: argparse.Namespace) -> None:
     weights = ObjectiveWeights(
         one_class=options.one_class, contrast=options.contrast, frames=options.frames
     )
-    trainer = Trainer(library, folder, plan, weights=weights, start=options.start)
+    first, second, third = options.inner
+    network = partial(VoiceNetwork, size=NetworkSize(inner=(first, second, third)))
+    trainer = Trainer(library, folder, plan, weights=weights, start=options.start, network=network)
     development = DevelopmentSet(speech)
     # A stopped run saves its checkpoint, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

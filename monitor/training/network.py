@@ -77,7 +77,7 @@ class NetworkSize:
     Multiples of 16: what the vector units of a CPU take in one bite."""
 
     stages: tuple[int, int, int, int] = (32, 32, 64, 96)
-    inner: tuple[int, int, int] = (16, 64, 64)
+    inner: tuple[int, int, int] = (32, 64, 96)
     embedding: int = 128
 
 

@@ -17,7 +17,7 @@ from monitor.training.batches import BatchMaker, BatchPlan, stream
 from monitor.training.lcnn import LightNetwork
 from monitor.training.library import Library
 from monitor.training.narrow import narrow
-from monitor.training.network import VoiceNetwork, parameter_count
+from monitor.training.network import NetworkSize, VoiceNetwork, parameter_count
 from monitor.training.objective import ObjectiveWeights, mask_spectrum, objective
 from monitor.training.optimisers import SharpnessAware, make_optimiser
 from monitor.training.precision import autocast
@@ -217,8 +217,10 @@ class Trainer:
 
 
 def load_network(path: Path) -> VoiceNetwork:
-    """The averaged network of a checkpoint, in evaluation mode."""
+    """The averaged network of a checkpoint, as wide as it is there, in evaluation mode."""
     state = torch.load(path, weights_only=True)
-    network = VoiceNetwork(len(state["families"]))
-    network.load_state_dict(state["average"])
+    weights = state["average"]
+    first, second, third = (len(weights[f"body.{block}.first.weight"]) for block in range(3))
+    network = VoiceNetwork(len(state["families"]), NetworkSize(inner=(first, second, third)))
+    network.load_state_dict(weights)
     return network.eval()

@@ -9,7 +9,7 @@ from monitor.training.network import NetworkSize, Residual, VoiceNetwork
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
-WIDE = NetworkSize((32, 32, 64, 96), (32, 64, 64), 128)
+NARROW = NetworkSize(inner=(16, 64, 96))
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def speech() -> list[torch.Tensor]:
 
 def test_a_channel_that_repeats_another_is_not_missed(speech: list[torch.Tensor]) -> None:
     torch.manual_seed(0)
-    wide, narrowed = VoiceNetwork(3, WIDE).eval(), VoiceNetwork(3).eval()
+    wide, narrowed = VoiceNetwork(3).eval(), VoiceNetwork(3, NARROW).eval()
     block = wide.body[0]
     assert isinstance(block, Residual)
     with torch.no_grad():
@@ -37,7 +37,7 @@ def test_a_channel_that_repeats_another_is_not_missed(speech: list[torch.Tensor]
 
 def test_what_is_cut_is_made_up_for_as_far_as_can_be(speech: list[torch.Tensor]) -> None:
     torch.manual_seed(1)
-    wide, narrowed = VoiceNetwork(3, WIDE).eval(), VoiceNetwork(3).eval()
+    wide, narrowed = VoiceNetwork(3).eval(), VoiceNetwork(3, NARROW).eval()
     error = narrow(wide, narrowed, speech)[0]
     # Random channels: half of them cannot do everything, but more than half of it.
     assert 0 < error < 0.5
@@ -46,4 +46,4 @@ def test_what_is_cut_is_made_up_for_as_far_as_can_be(speech: list[torch.Tensor])
 
 def test_a_wider_network_is_refused(speech: list[torch.Tensor]) -> None:
     with pytest.raises(ValueError, match="32 channels out of 16"):
-        narrow(VoiceNetwork(3).eval(), VoiceNetwork(3, WIDE).eval(), speech)
+        narrow(VoiceNetwork(3, NARROW).eval(), VoiceNetwork(3).eval(), speech)
