@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from monitor import log
 from monitor.calls.admission import CapacityError
 from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
+from monitor.ingest.rtpport import within
 from monitor.web.stream import Streams
 
 _log = log.get(__name__)
@@ -54,12 +55,8 @@ class AudioSocketServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")[0]
-        address = ipaddress.ip_address(peer.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        if not any(address in network for network in self._peers):
-            _log.warning(
-                "audiosocket refused", field="telephony.audiosocket.peers", peer=str(address)
-            )
+        if not any(within(peer, network) for network in self._peers):
+            _log.warning("audiosocket refused", field="telephony.audiosocket.peers", peer=peer)
             return
 
         async def receive() -> bytes | None:
