@@ -3,12 +3,14 @@
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
-from av.audio.resampler import AudioResampler
+from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from monitor.sampling import Pace, Sampling
@@ -19,18 +21,37 @@ class AudioConverter:
     """Resamples one track's frames to 16 kHz mono; keeps the resampler's state between frames."""
 
     def __init__(self) -> None:
-        self._resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._graph: Graph | None = None
+        self._shape: tuple[int, str, str] | None = None
+        """What the graph takes: sample rate, format, layout."""
 
     def convert(self, *frames: av.AudioFrame) -> Waveform:
         """Return the samples that are ready, shape (samples,); may be empty.
 
         Several frames, alike and one after the other, cost hardly more than one.
         """
-        return self._join(self._resampler.resample(_joined(frames)))
+        frame = _joined(frames)
+        shape = (frame.sample_rate, frame.format.name, frame.layout.name)
+        before: list[av.AudioFrame] = []
+        if self._graph is None or shape != self._shape:
+            before = self._push(None)
+            self._graph, self._shape = _resampling(*shape), shape
+        return self._join(before + self._push(frame))
 
     def flush(self) -> Waveform:
         """Return what the resampler still holds."""
-        return self._join(self._resampler.resample(None))
+        return self._join(self._push(None))
+
+    def _push(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """What comes out after `frame`; with None, what was held back."""
+        if self._graph is None:
+            return []
+        self._graph.push(frame)
+        found = []
+        with suppress(EOFError, BlockingIOError):
+            while True:
+                found.append(cast(av.AudioFrame, self._graph.pull()))
+        return found
 
     @staticmethod
     def _join(frames: list[av.AudioFrame]) -> Waveform:
@@ -40,6 +61,23 @@ class AudioConverter:
         samples = np.concatenate(parts).astype(np.float32, copy=False)
         # A float stream may hold anything. One NaN would stay in every recurrent state after it.
         return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+def _resampling(rate: int, sample_format: str, layout: str) -> Graph:
+    """A filter graph from such frames to 16 kHz mono float32.
+
+    PyAV's AudioResampler builds the same, with a thread for every core that this never uses.
+    """
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add(
+        "abuffer", sample_rate=str(rate), sample_fmt=sample_format, channel_layout=layout
+    )
+    target = graph.add(
+        "aformat", sample_rates=str(SAMPLE_RATE), sample_fmts="flt", channel_layouts="mono"
+    )
+    graph.link_nodes(source, target, graph.add("abuffersink")).configure()
+    return graph
 
 
 def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:

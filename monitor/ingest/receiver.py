@@ -153,6 +153,10 @@ class Receiver:
             if decoding is not None:
                 await asyncio.wait({decoding}, timeout=_LAST_PICTURE)
             self._report()
+            # aiortc's objects refer to each other and to this one. What FFmpeg holds for the sound
+            # is not seen by the collector, and would stay until that looks here of itself.
+            self.hearing = None
+            self.connection.remove_all_listeners()
 
     async def _until_the_end(self) -> str:
         while not self._ended.is_set():

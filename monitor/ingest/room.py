@@ -33,6 +33,8 @@ class _Seat:
     bridge: Bridge = field(default_factory=Bridge)
     """What lies between leaving and coming back is lost."""
     member: Member | None = None
+    leaving: bool = False
+    """Whether the member was asked to go, and has not gone yet."""
     task: "asyncio.Task[str] | None" = None
 
 
@@ -66,8 +68,15 @@ class Room:
     def join(self, participant: str, member: Member) -> None:
         """Take a participant in who is new, or comes back; only if there is a place."""
         seat = self._seats.setdefault(participant, _Seat())
-        seat.member = member
+        seat.member, seat.leaving = member, False
         self._changed.set()
+
+    def part(self, member: Member) -> bool:
+        """Note that a source was told to end; return whether nobody stays in the room."""
+        for seat in self._seats.values():
+            if seat.member is member:
+                seat.leaving = True
+        return all(seat.member is None or seat.leaving for seat in self._seats.values())
 
     async def run(self, intake: Intake) -> str:
         """Feed the intake until the last participant has left; return why that one did."""

@@ -157,7 +157,7 @@ def router(
         """End the session, and its call if nobody else is left in it."""
         session = _find(sessions, session_id)
         session.source.hang_up()
-        if len(session.room) <= 1:
+        if session.room.part(session.source):
             await registry.wait(session.call)
         sessions.pop(session_id, None)
         return Response(status_code=200)

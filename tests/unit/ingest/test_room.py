@@ -46,12 +46,14 @@ async def test_a_call_lasts_until_the_last_has_left() -> None:
     room.join("bob", bob)
     await turns()
     assert (len(room), room.holds(bob)) == (2, True)
+    assert not room.part(alice)
     alice.reason = "idle"
     alice.leave()
     await turns()
     assert not room.holds(alice)
     assert intake.media[-1] == Tracks("alice", audio=False, video=False)
     assert not running.done()
+    assert room.part(bob)
     bob.leave()
     assert await running == "ended"
     assert not room.has_place("carol")

@@ -1,0 +1,65 @@
+"""Decoded sound on its way to 16 kHz mono."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.audio.resampler import AudioResampler
+
+from monitor.ingest.convert import AudioConverter
+from monitor.types import SAMPLE_RATE, Waveform
+
+SHAPES = [
+    (48_000, "s16", "mono"),
+    (48_000, "fltp", "stereo"),
+    (44_100, "fltp", "5.1"),
+    (8_000, "s16", "mono"),
+    (16_000, "flt", "mono"),
+]
+
+
+def sound(seed: int, rate: int, sample_format: str, layout: str) -> av.AudioFrame:
+    """A tenth of a second of noise."""
+    channels = av.AudioLayout(layout).nb_channels
+    noise = np.random.default_rng(seed).normal(0, 0.1, (channels, rate // 10)).astype(np.float32)
+    whole = sample_format == "s16"
+    samples = (noise * 32767).clip(-32768, 32767).astype(np.int16) if whole else noise
+    frame = av.AudioFrame.from_ndarray(samples, sample_format, layout)
+    frame.sample_rate = rate
+    return frame
+
+
+def resampled(frames: list[av.AudioFrame]) -> Waveform:
+    """What PyAV's own resampler makes of it."""
+    peer = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    made = [*(out for frame in frames for out in peer.resample(frame)), *peer.resample(None)]
+    return np.concatenate([frame.to_ndarray()[0] for frame in made]).clip(-1, 1)
+
+
+@pytest.mark.parametrize(("rate", "sample_format", "layout"), SHAPES)
+def test_it_is_what_the_library_would_make(rate: int, sample_format: str, layout: str) -> None:
+    frames = [sound(seed, rate, sample_format, layout) for seed in range(10)]
+    converter = AudioConverter()
+    found = np.concatenate([*map(converter.convert, frames), converter.flush()])
+    np.testing.assert_array_equal(found, resampled(frames))
+
+
+def test_a_converter_needs_no_thread() -> None:
+    tasks = Path("/proc/self/task")
+    before = {task.name for task in tasks.iterdir()}
+    converter = AudioConverter()
+    assert len(converter.convert(sound(1, 48_000, "s16", "mono")))
+    assert {task.name for task in tasks.iterdir()} <= before
+
+
+def test_sound_that_changes_its_shape_goes_on() -> None:
+    converter = AudioConverter()
+    wide = [converter.convert(sound(seed, 48_000, "fltp", "stereo")) for seed in range(5)]
+    narrow = [converter.convert(sound(seed, 8_000, "s16", "mono")) for seed in range(5)]
+    total = sum(map(len, [*wide, *narrow, converter.flush()]))
+    assert total == SAMPLE_RATE
+
+
+def test_nothing_was_heard() -> None:
+    assert len(AudioConverter().flush()) == 0
