@@ -28,13 +28,14 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from deploy.grafana.boards.cluster import CLUSTER
 from deploy.grafana.boards.delivery import DELIVERY
 from deploy.grafana.boards.fleet import FLEET
 from deploy.grafana.boards.node import ONE_NODE
 from deploy.grafana.boards.panel import Board, Panel
 from deploy.grafana.boards.quality import QUALITY
 
-BOARDS = (FLEET, ONE_NODE, QUALITY, DELIVERY)
+BOARDS = (FLEET, ONE_NODE, QUALITY, DELIVERY, CLUSTER)
 FOLDER = Path(__file__).parent / "dashboards"
 TAG = "deepfake-monitor"
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")

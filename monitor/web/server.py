@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import uvicorn
 from fastapi import FastAPI
 
+from monitor.threads import share_lock
 from monitor.web.limits import PatientHttp
 
 
@@ -63,6 +64,7 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         _set_apart()
+        share_lock()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         self._heard(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 

@@ -22,6 +22,7 @@ from tests.e2e.conftest import HUMAN, SYNTHETIC
 from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.machines import HERE, Bridge
+from tests.e2e.rig.panels import unanswered
 from tests.e2e.rig.peers import Prometheus
 from tests.e2e.rig.postgres import Postgres
 from tests.e2e.rig.process import Process, free_port, wait_until
@@ -251,6 +252,12 @@ def test_prometheus_finds_the_nodes(cluster: Cluster, tmp_path: Path) -> None:
         wait_until(lambda: _up(prometheus) == MACHINES, 30, "every node scraped")
         prometheus.wait_for('sum(monitor_calls{ingest="rtsp",job="nodes"}) == 1')
         prometheus.wait_for(f'monitor_cluster_nodes{{state="ready"}} == {MACHINES}')
+
+        def empty() -> list[str]:
+            found = unanswered(["deepfake-cluster"], prometheus.url)
+            return [title for _, title, words in found if "Empty " not in words]
+
+        wait_until(lambda: not empty(), 20, "an answer to every panel")
 
 
 def _up(prometheus: Prometheus) -> int:
