@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +30,8 @@ from monitor.bench.rtsp import Camera
 from monitor.ingest.aiortc_adapter import offer_loopback
 
 Way = Literal["websocket", "webrtc", "rtsp"]
+_PING, _PONG = 0x89, 0x8A
+"""First bytes of whole control frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,15 @@ class Callers:
         }  # fmt: skip
         writer.write(_frame(json.dumps(start)))
         began = time.monotonic()
-        sending = asyncio.create_task(_talk(writer, self._media.audio, began))
+        tasks = [
+            asyncio.create_task(_talk(writer, self._media.audio, began)),
+            asyncio.create_task(_answer(reader, writer)),
+        ]
         try:
             yield Caller(began, "", label)
         finally:
-            sending.cancel()
+            for task in tasks:
+                task.cancel()
             if not writer.is_closing():
                 writer.write(_frame(json.dumps({"event": "stop"})))
             writer.close()
@@ -192,6 +198,18 @@ async def _talk(writer: asyncio.StreamWriter, track: Track, began: float) -> Non
             )
         )
         chunk += 1
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer pings (RFC 6455, section 5.5.2): the service hangs up on who does not for 40 s."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            kind, length = await reader.readexactly(2)
+            if length == 126:
+                (length,) = struct.unpack("!H", await reader.readexactly(2))
+            payload = await reader.readexactly(length)
+            if kind == _PING:
+                writer.write(bytes([_PONG, 0x80 | length]) + b"\0\0\0\0" + payload)
 
 
 def _frame(text: str) -> bytes:
