@@ -27,6 +27,8 @@ class Kind:
     height: int = 480
     processes: int = 1
     """Of callers: one must not be the bottleneck."""
+    settings: str = ""
+    """What differs from the defaults, in TOML."""
 
     @property
     def spread(self) -> float:
@@ -44,9 +46,13 @@ KINDS = (
     Kind("voice-websocket", "voice, telephony WebSocket (G.711)", "websocket", "pcmu"),
     Kind("voice-webrtc", "voice, WebRTC (Opus)", "webrtc", "opus"),
     Kind("av-rtsp", "640x480@30 and voice, RTSP (H.264, G.711)", "rtsp", "pcmu", "h264"),
+    Kind(
+        "av-rtsp-no-cues", "the same without physical cues", "rtsp", "pcmu", "h264",
+        settings="[video]\nburst_seconds = 0\n",
+    ),
     Kind("av-webrtc", "640x480@30 and voice, WebRTC (VP8, Opus)", "webrtc", "opus", "vp8"),
     Kind("av720-rtsp", "1280x720@30 and voice, RTSP (H.264, G.711)", "rtsp", "pcmu", "h264", 720),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def _service(kind: Kind, folder: Path, media: Path, real: bool) -> Iterator[tupl
     settings.write_text(
         f'state_dir = "{folder / "var"}"\nlog_level = "warning"\n[limits]\ncalls = 1000\n'
         # Soon at ease again after a trial that was too much; thinning fails a trial all the same.
-        "[governor]\nrecover_after = 2.0\n"
+        f"[governor]\nrecover_after = 2.0\n{kind.settings}"
     )
     with ExitStack() as stack:
         if real:

@@ -13,8 +13,8 @@ from monitor.types import Gap, LostReason, Tracks, VideoFrame
 
 AUDIO_CAPACITY = 250
 """Audio items: five seconds of 20 ms frames, enough to ride out a pause of the whole machine."""
-VIDEO_CAPACITY = 4
-"""Pictures: less than a second at a few a second; an old picture is worth little."""
+VIDEO_CAPACITY = 12
+"""Pictures: less than a second of a burst, when they come fastest; an old one is worth little."""
 _LOOP_CHECK = 1.0
 """Seconds between a waiting thread's looks at whether anybody still runs the loop."""
 
