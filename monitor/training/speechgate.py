@@ -10,6 +10,7 @@ published file is left out.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,7 +36,7 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(self, kind: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
+    def add(self, kind: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, list(outputs), **attributes))
         return outputs[0]
 
