@@ -47,7 +47,7 @@ KINDS = (
     Kind("voice-webrtc", "voice, WebRTC (Opus)", "webrtc", "opus"),
     Kind("av-rtsp", "640x480@30 and voice, RTSP (H.264, G.711)", "rtsp", "pcmu", "h264"),
     Kind(
-        "av-rtsp-no-cues", "the same without physical cues", "rtsp", "pcmu", "h264",
+        "av-rtsp-no-cues", "640x480@30 and voice, RTSP, without cues", "rtsp", "pcmu", "h264",
         settings="[video]\nburst_seconds = 0\n",
     ),
     Kind("av-webrtc", "640x480@30 and voice, WebRTC (VP8, Opus)", "webrtc", "opus", "vp8"),
