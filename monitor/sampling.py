@@ -51,9 +51,13 @@ class Pace:
         self._rate = rate
         self._next = 0.0
 
+    def reached(self, time: float) -> bool:
+        """Whether a picture of call second `time` may be due; one that is not never will be."""
+        return time >= self._next
+
     def due(self, time: float) -> bool:
         """Whether the picture of call second `time` is due; pictures come in order."""
-        if time < self._next:
+        if not self.reached(time):
             return False
         interval = 1 / self._rate(time)
         # Not only a step from the picture before: after a gap there is nothing to catch up with.

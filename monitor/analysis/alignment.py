@@ -1,13 +1,9 @@
-"""Landmarks and a picture → an upright face crop, by a similarity map and bilinear sampling.
-
-The sampler works on whole pixels packed into 32-bit words: a pixel is one look-up, and two colour
-channels share each integer multiplication. In numpy that is what makes it cheap enough to run on
-every picture.
-"""
+"""Landmarks and a picture → an upright face crop, by a similarity map and bilinear sampling."""
 
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,34 +26,22 @@ TEMPLATE: Points = np.array(
 them in its own box on 1,100 portraits, made symmetrical, in a square of 1.3 times the box's
 longer side around the box's centre."""
 
-_LANES = np.uint32(0x00FF00FF)
-"""Every second byte of a word: room for a colour value times a weight of at most 256."""
-_BITS = 4
-_STEPS = 1 << _BITS
-"""Positions between two pixels that the sampler tells apart; four weights then sum to 256."""
-_BLOCK = 12_544
-"""Output pixels worked on at once; temporaries of this size stay in a core's own cache."""
+_SMALLEST = 4
+"""Pixels of the shorter side below which nothing is halved."""
+
+# Calls share the cores already: a pool of threads in each picture would only get in their way.
+cv2.setNumThreads(1)
 
 
-class Pixels:
+class Pyramid:
     """A picture, or a cut-out of one, with its successive halvings, ready to be sampled.
 
     Sampling takes the level whose pixels are one to two output pixels apart (mip-mapping,
     Williams 1983), so that shrinking does not alias. Outside the picture its edge repeats.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        box: Sequence[float] | None = None,
-        coarsest: float = math.inf,
-        stride: int = 1,
-    ) -> None:
-        """Pack `image`, or only the part that covers `box` (x0, y0, x1, y1).
-
-        `coarsest` is the largest reduction that will be asked for. With a `stride`, only every
-        so-manieth row and column is read: much cheaper, for uses that bear some aliasing.
-        """
+    def __init__(self, image: Image, box: Sequence[float] | None = None) -> None:
+        """Prepare `image`, or only the part that covers `box` (x0, y0, x1, y1)."""
         height, width = image.shape[:2]
         left, top, right, bottom = 0, 0, width, height
         if box is not None:
@@ -65,125 +49,41 @@ class Pixels:
             top = min(max(math.floor(box[1]) - 1, 0), height - 2)
             right = max(min(math.ceil(box[2]) + 1, width), left + 2)
             bottom = max(min(math.ceil(box[3]) + 1, height), top + 2)
-        levels = [_packed(image[top:bottom:stride, left:right:stride])]
-        while stride * 2 ** len(levels) <= coarsest and min(levels[-1].shape) >= 4:
-            levels.append(_halved(levels[-1]))
-        self._stride = stride
-        self._centre = np.array([left + 0.5, top + 0.5])
-        self._words = np.concatenate([level.reshape(-1) for level in levels])
-        self._starts = np.cumsum([0] + [level.size for level in levels])[:-1].astype(np.int32)
-        self._sizes = np.array([level.shape for level in levels], np.int32)
+        self._levels = [image[top:bottom, left:right]]
+        self._corner = np.array([left, top])
 
     def sample(self, maps: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.uint8]:
-        """Crops of this picture, shape (maps, rows, columns, 3), RGB.
+        """Crops of this picture, shape (maps, rows, columns, 3), RGB, bilinear.
 
         `maps` has shape (crops, 2, 3), one `Map` per crop.
         """
-        count = len(maps)
-        out = np.empty((count, rows, columns), np.uint32)
-        scales = np.sqrt(np.abs(np.linalg.det(maps[:, :, :2]))) / self._stride
-        finest = np.log2(np.maximum(scales, 1.0)).astype(np.int32)
-        level = np.minimum(finest, len(self._starts) - 1)
-        heights, widths = self._sizes[level].T[:, :, None, None]
-        starts = self._starts[level][:, None, None]
-        steps = _STEPS / 2.0**level
-        linear = maps[:, :, :2] * (steps / self._stride)[:, None, None]
-        # From the centre of the finest level's first pixel to that of this level's first pixel.
-        shift = steps[:, None] / 2 - _STEPS / 2
-        offset = (maps[:, :, 2] - self._centre) * (steps / self._stride)[:, None] + shift
-        across = np.rint(linear[:, :, :1] * (np.arange(columns) + 0.5) + offset[:, :, None])
-        down = np.rint(linear[:, :, 1:] * (np.arange(rows) + 0.5))
-        x_across, y_across = across.astype(np.int32).transpose(1, 0, 2)[:, :, None, :]
-        x_down, y_down = down.astype(np.int32).transpose(1, 0, 2)[:, :, :, None]
-        crops = max(1, _BLOCK // (rows * columns))
-        lines = max(1, _BLOCK // columns)
-        for i in range(0, count, crops):
-            some = slice(i, i + crops)
-            for j in range(0, rows, lines):
-                x = x_across[some] + x_down[some, j : j + lines]
-                y = y_across[some] + y_down[some, j : j + lines]
-                out[some, j : j + lines] = self._blend(
-                    x, y, starts[some], widths[some], heights[some]
-                )
-        return out.view(np.uint8).reshape(count, rows, columns, 4)[..., :3]
+        crops = np.empty((len(maps), rows, columns, 3), np.uint8)
+        scales = np.sqrt(np.abs(np.linalg.det(maps[:, :, :2])))
+        for crop, back, scale in zip(crops, maps, scales, strict=True):
+            level = self._level(scale)
+            # OpenCV counts from the centre of the first pixel.
+            centre = back @ (0.5, 0.5, 1.0) - self._corner
+            unit = 0.5**level
+            cv2.warpAffine(
+                self._levels[level],
+                np.column_stack([unit * back[:, :2], unit * centre - 0.5]),
+                (columns, rows),
+                dst=crop,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        return crops
 
-    def _blend(
-        self,
-        x: NDArray[np.int32],
-        y: NDArray[np.int32],
-        starts: NDArray[np.int32],
-        widths: NDArray[np.int32],
-        heights: NDArray[np.int32],
-    ) -> NDArray[np.uint32]:
-        """The four neighbours of each position, weighted; overwrites `x` and `y`."""
-        for position, sizes in ((x, widths), (y, heights)):
-            np.minimum(position, (sizes - 1) * _STEPS - 1, out=position)
-            np.maximum(position, 0, out=position)
-        right = (x & (_STEPS - 1)).view(np.uint32)
-        below = (y & (_STEPS - 1)).view(np.uint32)
-        x >>= _BITS
-        y >>= _BITS
-        y *= widths
-        y += x
-        y += starts
-        both = right * below
-        right <<= _BITS
-        below <<= _BITS
-        right -= both
-        below -= both
-        here = _STEPS * _STEPS - right
-        here -= below
-        here -= both
-        index = y.astype(np.intp)
-        even = np.full(x.shape, 0x00800080, np.uint32)
-        odd = even.copy()
-        for word, weight in (
-            (index, here),
-            (index + 1, right),
-            (index + widths, below),
-            (index + (widths + 1), both),
-        ):
-            value = self._words.take(word, mode="clip")
-            lanes = value & _LANES
-            lanes *= weight
-            even += lanes
-            value >>= 8
-            value &= _LANES
-            value *= weight
-            odd += value
-        even >>= 8
-        even &= _LANES
-        odd &= ~_LANES
-        even |= odd
-        return even
-
-
-def _packed(image: Image) -> NDArray[np.uint32]:
-    """Red, green, blue and one undefined byte in a word per pixel, shape (height, width)."""
-    height, width = image.shape[:2]
-    # Reading four bytes at every third byte is one strided copy; the last read needs a spare byte.
-    data = np.zeros(height * width * 3 + 1, np.uint8)
-    data[:-1].reshape(height, width, 3)[...] = image
-    words: NDArray[np.uint32] = np.ndarray((height, width), "<u4", data, 0, (3 * width, 3)).copy()
-    return words
-
-
-def _halved(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The mean of each 2x2 block of pixels."""
-    height, width = (side & ~1 for side in words.shape)
-    even = words[:height] & _LANES
-    odd = (words[:height] >> np.uint32(8)) & _LANES
-    halves = []
-    for lanes in (even, odd):
-        rows = lanes[0::2] + lanes[1::2]
-        total = rows[:, 0:width:2] + rows[:, 1:width:2]
-        total += np.uint32(0x00020002)
-        total >>= 2
-        total &= _LANES
-        halves.append(total)
-    halves[1] <<= 8
-    halves[0] |= halves[1]
-    return halves[0]
+    def _level(self, scale: float) -> int:
+        """How often to halve for crops that shrink by `scale`; makes the levels up to it."""
+        wanted = int(math.log2(scale)) if scale > 1 else 0
+        while len(self._levels) <= wanted and min(self._levels[-1].shape[:2]) >= _SMALLEST:
+            height, width = (side // 2 for side in self._levels[-1].shape[:2])
+            whole = self._levels[-1][: 2 * height, : 2 * width]
+            # The mean of each 2x2 block of pixels.
+            half = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+            self._levels.append(np.asarray(half, np.uint8))
+        return min(wanted, len(self._levels) - 1)
 
 
 def similarity(source: Points, target: Points) -> Map:
@@ -214,10 +114,13 @@ def inverted(forward: Map) -> Map:
 
 def align(image: Image, landmarks: Points, side: int = CROP_SIDE) -> NDArray[np.uint8]:
     """The upright face, shape (3, side, side), RGB, landmarks at `TEMPLATE` times `side`."""
-    back = crop_map(landmarks, side)
-    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ back.T
-    box = (*corners.min(axis=0), *corners.max(axis=0))
-    scale = math.sqrt(abs(np.linalg.det(back[:, :2])))
-    pixels = Pixels(image, box, coarsest=scale)
-    crop = pixels.sample(back[None], side, side)[0]
+    crop = sampled(image, crop_map(landmarks, side), side, side)
     return np.ascontiguousarray(crop.transpose(2, 0, 1))
+
+
+def sampled(image: Image, back: Map, rows: int, columns: int) -> NDArray[np.uint8]:
+    """One crop of a picture, shape (rows, columns, 3), RGB, given the map from it to `image`."""
+    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ back.T
+    box = (*corners.min(axis=0), *corners.max(axis=0))
+    crop: NDArray[np.uint8] = Pyramid(image, box).sample(back[None], rows, columns)[0]
+    return crop

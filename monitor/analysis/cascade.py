@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.alignment import Pixels, Points
+from monitor.analysis.alignment import Points, Pyramid
 from monitor.inference.onnx import Session
 from monitor.types import Image
 
@@ -33,8 +33,6 @@ _CELL = 12
 _STRIDE = 2
 _REFINE_SIDE = 24
 _OUTPUT_SIDE = 48
-_MAX_STRIDE = 4
-"""Pixels of a large picture skipped at most: the networks look at a few dozen pixels a side."""
 _LIKELY = 0.7
 """Least probability of a face after P-Net and R-Net."""
 _SAME = 0.5
@@ -108,17 +106,16 @@ class Cascade:
         min_face = max(self.min_face * max(1.0, width / _PICTURE), least)
         if min(height, width) < min_face:
             return []
-        stride = min(_MAX_STRIDE, max(1, int(min_face / _OUTPUT_SIDE)))
-        pixels = Pixels(image, stride=stride)
-        boxes = self._proposals(pixels, height, width, min_face)
+        pyramid = Pyramid(image)
+        boxes = self._proposals(pyramid, height, width, min_face)
         if not len(boxes):
             return []
-        shifts, scores = self._run(self._refine, pixels, boxes, _REFINE_SIDE)
+        shifts, scores = self._run(self._refine, pyramid, boxes, _REFINE_SIDE)
         likely = scores > _LIKELY
         boxes, shifts, scores = boxes[likely], shifts[likely], scores[likely]
         kept = suppressed(boxes, scores, _SAME)
         boxes = squared(_moved(boxes[kept], shifts[kept]))
-        return self._faces(pixels, boxes, self.min_score)
+        return self._faces(pyramid, boxes, self.min_score)
 
     def refine(self, image: Image, box: Boxes, min_score: float = 0.6) -> Face | None:
         """The face that `box` (4,) roughly shows, or None; O-Net alone, for following a face.
@@ -126,13 +123,10 @@ class Cascade:
         It corrects a box that is off by up to about a fifth of its width.
         """
         square = squared(box[None])
-        side = float(square[0, 2] - square[0, 0])
-        stride = min(_MAX_STRIDE, max(1, int(side / (2 * _OUTPUT_SIDE))))
-        pixels = Pixels(image, square[0], side / _OUTPUT_SIDE, stride)
-        faces = self._faces(pixels, square, min_score)
+        faces = self._faces(Pyramid(image, square[0]), square, min_score)
         return faces[0] if faces else None
 
-    def _proposals(self, pixels: Pixels, height: int, width: int, min_face: float) -> Boxes:
+    def _proposals(self, pyramid: Pyramid, height: int, width: int, min_face: float) -> Boxes:
         """P-Net over the pyramid; square boxes."""
         found: list[Boxes] = []
         found_scores: list[NDArray[np.float32]] = []
@@ -140,7 +134,7 @@ class Cascade:
         while min(height, width) * scale >= _CELL:
             rows, columns = round(height * scale), round(width * scale)
             step = np.array([[[0, width / columns, 0], [height / rows, 0, 0]]], np.float64)
-            grid = pixels.sample(step, columns, rows)
+            grid = pyramid.sample(step, columns, rows)
             shifts, scores = self._judged(self._propose, grid)
             x, y = np.nonzero(scores[0] > _LIKELY)
             certain = scores[0, x, y]
@@ -157,11 +151,11 @@ class Cascade:
         kept = suppressed(boxes, np.concatenate(found_scores), _SAME)
         return squared(boxes[kept])
 
-    def _faces(self, pixels: Pixels, boxes: Boxes, min_score: float) -> list[Face]:
+    def _faces(self, pyramid: Pyramid, boxes: Boxes, min_score: float) -> list[Face]:
         """O-Net on square boxes."""
         if not len(boxes):
             return []
-        shifts, places, scores = self._run(self._output, pixels, boxes, _OUTPUT_SIDE)
+        shifts, places, scores = self._run(self._output, pyramid, boxes, _OUTPUT_SIDE)
         likely = scores > min_score
         boxes, shifts, places, scores = (
             boxes[likely],
@@ -176,14 +170,14 @@ class Cascade:
         return [Face(moved[i], points[i], float(scores[i])) for i in kept]
 
     def _run(
-        self, session: Session, pixels: Pixels, boxes: Boxes, side: int
+        self, session: Session, pyramid: Pyramid, boxes: Boxes, side: int
     ) -> tuple[NDArray[np.float32], ...]:
         """Crops of `boxes` through R-Net or O-Net."""
         unit = (boxes[:, 2:] - boxes[:, :2]) / side
         maps = np.zeros((len(boxes), 2, 3))
         maps[:, 0, 1], maps[:, 1, 0] = unit[:, 0], unit[:, 1]
         maps[:, :, 2] = boxes[:, :2]
-        return self._judged(session, pixels.sample(maps, side, side))
+        return self._judged(session, pyramid.sample(maps, side, side))
 
     @staticmethod
     def _judged(session: Session, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:

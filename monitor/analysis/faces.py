@@ -1,8 +1,9 @@
 """Pictures of one participant → the face that is followed, its upright crop and its quality.
 
-A full pass of the cascade costs about ten times what O-Net alone costs on a known box. So the
-cascade runs about once a second of call time to confirm or correct, O-Net on every picture in
-between, and the cascade again at once when O-Net loses the face. Where no face has been for a
+A full pass of the cascade costs about five times what O-Net alone costs on a known box. So the
+cascade runs about once a second of call time to confirm or correct, every other second while it
+finds what O-Net follows and nobody else, O-Net on every picture in between, and the cascade again
+at once when O-Net loses the face. Where no face has been for a
 while (a camera that is off, an empty room) the cascade runs twice a second only.
 """
 
@@ -20,8 +21,9 @@ from monitor.types import Image, Quality, VideoFrame
 
 MIN_FACE_PX = 80.0
 """Narrower faces get no crop: enlarging them would show a detector pixels that nobody filmed."""
-_SEARCH_EVERY = 1.0
-"""Seconds of call time between full passes while a face is followed."""
+_SEARCH_EVERY, _SETTLED_EVERY = 1.0, 2.0
+"""Seconds of call time between full passes while a face is followed, and while it is alone and the
+last pass found it just there."""
 _EMPTY_AFTER, _EMPTY_EVERY = 2.0, 0.5
 """Seconds without a face after which full passes become rarer, and how rare."""
 _UNCONFIRMED = 3
@@ -89,6 +91,7 @@ class FaceTracker:
         self._cascade = cascade
         self._face: Face | None = None
         self._searched = -math.inf
+        self._every = _SEARCH_EVERY
         self._empty_since: float | None = None
         self._unconfirmed = 0
         self._steadied = SteadyPoints()
@@ -107,10 +110,12 @@ class FaceTracker:
         face = self._followed(frame.image)
         same = face is not None
         others: list[Face] = []
-        if face is None or not 0 <= frame.time - self._searched < _SEARCH_EVERY:
+        if face is None or not 0 <= frame.time - self._searched < self._every:
             self._searched = frame.time
-            faces = self._detected(frame.image, face)
+            faces, followed = self._detected(frame.image, face), face
             face, same = self._chosen(frame.image, face, faces)
+            settled = len(faces) == 1 and face is followed and not self._unconfirmed
+            self._every = _SETTLED_EVERY if settled else _SEARCH_EVERY
             others = self._apart(frame.image, face, faces)
         self._face = face
         tracked = None

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.alignment import TEMPLATE, Map, Pixels, Points, inverted, similarity
+from monitor.analysis.alignment import TEMPLATE, Map, Points, inverted, sampled, similarity
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
 from monitor.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
@@ -52,7 +53,7 @@ class Landmarker:
     def find(self, image: Image, five: Points) -> Landmarks:
         """Return the landmarks of a face whose five points (order of `Face`) are known roughly."""
         back = landmark_map(five)
-        crop = _cut(image, back, INPUT_SIDE, INPUT_SIDE)
+        crop = sampled(image, back, INPUT_SIDE, INPUT_SIDE)
         points, pose, face = self._run(crop[None])
         turn = math.degrees(math.atan2(back[1, 0], back[0, 0]))
         shown = np.c_[points[0] * INPUT_SIDE, np.ones(len(points[0]))] @ back.T
@@ -120,7 +121,7 @@ def mouth(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
     centre = points[INNER_LIPS].astype(np.float64).mean(axis=0)
     back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
-    crop = _cut(image, back, rows, columns)
+    crop = sampled(image, back, rows, columns)
     return np.asarray(crop @ _LUMA, np.uint8)
 
 
@@ -128,15 +129,6 @@ def crop_points(points: NDArray[np.float32], back: Map) -> NDArray[np.float32]:
     """Landmarks of the picture in pixels of a crop, given the map from the crop to the picture."""
     forward = inverted(back)
     return np.asarray(np.c_[points, np.ones(len(points))] @ forward.T, np.float32)
-
-
-def _cut(image: Image, back: Map, rows: int, columns: int) -> NDArray[np.uint8]:
-    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ back.T
-    box = (*corners.min(axis=0), *corners.max(axis=0))
-    scale = math.sqrt(abs(np.linalg.det(back[:, :2])))
-    pixels = Pixels(image, box, coarsest=scale)
-    crop: NDArray[np.uint8] = pixels.sample(back[None], rows, columns)[0]
-    return crop
 
 
 def skin(image: Image, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,5 +143,5 @@ def skin(image: Image, points: NDArray[np.float32]) -> NDArray[np.float32]:
     for x, y in centres:
         top, start = (min(max(round(v) - half, 0), n - 1) for v, n in ((y, height), (x, width)))
         part = image[top : round(y) + half + 1, start : round(x) + half + 1]
-        colours.append(part.mean(axis=(0, 1)) if part.size else np.full(3, np.nan))
+        colours.append(cv2.mean(part)[:3] if part.size else np.full(3, np.nan))
     return np.array(colours, np.float32)

@@ -32,9 +32,9 @@ class Kind:
 
     @property
     def spread(self) -> float:
-        """Seconds over which calls begin: with video most of a period of bursts, so that these do
-        not all come at once."""
-        return 20.0 if self.video else 5.0
+        """Seconds over which calls begin: with video a period of bursts, so that these come as
+        they do where calls begin at any time."""
+        return 30.0 if self.video else 5.0
 
     @property
     def seconds(self) -> float:

@@ -8,6 +8,7 @@ the test is that a part agrees with itself.
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -133,13 +134,9 @@ def sampled(picture: Floats, x: Floats, y: Floats) -> Floats:
 
     A pixel's centre lies at (column + 0.5, row + 0.5), as with landmarks.
     """
-    rows, columns = picture.shape
-    x, y = (np.clip(v - 0.5, 0, n - 1.001) for v, n in ((x, columns), (y, rows)))
-    left, top = x.astype(int), y.astype(int)
-    right, down = x - left, y - top
-    above = picture[top, left] * (1 - right) + picture[top, left + 1] * right
-    below = picture[top + 1, left] * (1 - right) + picture[top + 1, left + 1] * right
-    return np.asarray(above * (1 - down) + below * down)
+    columns, rows = (np.asarray(v - 0.5, np.float32) for v in (x, y))
+    values = cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(values, np.float64)
 
 
 def face_axes(points: NDArray[np.float32]) -> tuple[Floats, Floats]:

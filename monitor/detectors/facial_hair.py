@@ -11,6 +11,7 @@ The null: the same nostrils and corners at wrong places near by. Where they are 
 better than anywhere else, nothing fine survives from crop to crop, and the cue abstains.
 """
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -102,11 +103,7 @@ class FacialHair:
 
 def _fine(picture: Floats) -> Floats:
     """What of a picture is finer than some five pixels."""
-    soft = picture
-    for axis in (0, 1):
-        padded = np.pad(soft, [(2, 2) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        soft = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=axis).mean(axis=-1)
-    return np.asarray(picture - soft)
+    return np.asarray(picture - cv2.blur(picture, (5, 5), borderType=cv2.BORDER_REPLICATE))
 
 
 def _places(points: NDArray[np.float32]) -> dict[str, Floats]:
@@ -147,14 +144,10 @@ def _again(before: Floats, after: Floats, where: Floats, there: Floats) -> Float
     """Correlation of each square with the next crop at every shift, (squares, shifts, shifts)."""
     half, maps = _side(before), []
     for old, new in zip(where, there, strict=True):
-        patch = sampled(before, *_grid(old, half)).ravel()
-        area = sampled(after, *_grid(new, half, _FAR))
-        shifted = np.lib.stride_tricks.sliding_window_view(area, (_SIDE, _SIDE))
-        shifted = shifted.reshape(*shifted.shape[:2], -1)
-        patch = patch - patch.mean()
-        spread = shifted.std(axis=2) * _SIDE * np.linalg.norm(patch)
-        maps.append(shifted @ patch / np.maximum(spread, 1e-9))
-    return np.stack(maps)
+        patch = sampled(before, *_grid(old, half)).astype(np.float32)
+        area = sampled(after, *_grid(new, half, _FAR)).astype(np.float32)
+        maps.append(cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED))
+    return np.stack(maps).astype(np.float64)
 
 
 def _best(maps: Floats, row: int, column: int) -> Floats:

@@ -53,10 +53,13 @@ class Pulse:
         forehead, cheeks = (
             heart_rate(part, step)[0] for part in (steady[:, 0], steady[:, 1:].mean(axis=1))
         )
-        null = chance(snr, lambda rng: heart_rate(rng.permutation(whole), step)[1])
-        details = {"beats_per_minute": 60 * beats, "snr_db": snr, "null_p_value": null}
+        details = {"beats_per_minute": 60 * beats, "snr_db": snr}
         agreed = max(forehead, cheeks, beats) - min(forehead, cheeks, beats) <= _SAME
-        if snr < _CLEAR_DB or null > SEPARABLE or not agreed:
+        if snr < _CLEAR_DB or not agreed:
+            return abstained(AbstentionReason.NO_CONTRAST, **details)
+        null = chance(snr, lambda rng: heart_rate(rng.permutation(whole), step)[1])
+        details["null_p_value"] = null
+        if null > SEPARABLE:
             return abstained(AbstentionReason.NO_CONTRAST, **details)
         return Reading(0.0, details=details)
 

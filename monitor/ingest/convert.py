@@ -130,6 +130,10 @@ class VideoSampler:
         size = sum(size for _, size in self._arrived)
         return 8 * size / (self._pixels * len(self._arrived))
 
+    def wanted(self, time: float) -> bool:
+        """Whether a picture of `time` may yet be sampled; False is final."""
+        return self._pace.reached(time)
+
     def sample(self, frame: av.VideoFrame, time: float) -> Image | None:
         """Return the picture as RGB if one is due at `time` (call seconds), else None."""
         self._pixels = frame.width * frame.height
@@ -149,7 +153,7 @@ def seconds(pts: int | None, time_base: Fraction | None) -> float | None:
     """Presentation time in seconds, or None if the frame carries none."""
     if pts is None or time_base is None:
         return None
-    return float(pts * time_base)
+    return pts * time_base.numerator / time_base.denominator
 
 
 def decode_audio(path: Path | str) -> Waveform:

@@ -80,17 +80,21 @@ class Feed:
         for packet in container.demux(streams):
             if self._stopped.is_set():
                 return
-            if tape is not None and packet.size:
-                shown = seconds(packet.pts, packet.time_base)
-                if shown is not None:
-                    tape.packet(packet, clock.time(shown))
+            shown = seconds(packet.pts, packet.time_base) if packet.size else None
+            if shown is not None:
+                shown = clock.time(shown)
+                if tape is not None:
+                    tape.packet(packet, shown)
             video = packet.stream if isinstance(packet.stream, VideoStream) else None
+            if video is not None and shown is not None:
+                sampler.arrived(packet.size, shown)
             thinned = video is not None and self._only_key_frames(packet, intake)
             if thinned and not packet.is_keyframe:
-                shown = seconds(packet.pts, packet.time_base)
-                if shown is not None:
-                    sampler.arrived(packet.size, clock.time(shown))
                 continue
+            if video is not None:
+                # What is not looked at must be decoded only where other pictures refer to it.
+                spared = shown is not None and not sampler.wanted(shown)
+                video.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
             try:
                 frames = packet.decode()
                 if thinned and video is not None:
@@ -111,7 +115,6 @@ class Feed:
                 if isinstance(frame, av.AudioFrame):
                     sound.push(frame, at)
                     continue
-                sampler.arrived(packet.size, at)
                 image = sampler.sample(frame, at)
                 if image is not None:
                     rate = sampler.bits_per_pixel

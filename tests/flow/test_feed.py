@@ -8,9 +8,10 @@ import av
 import numpy as np
 import pytest
 
+from monitor.ingest.convert import VideoSampler
 from monitor.ingest.feed import Feed
 from monitor.sampling import Sampling
-from monitor.types import VideoFrame
+from monitor.types import Image, VideoFrame
 from tests.flow.webrtc import MemoryIntake
 
 
@@ -29,11 +30,15 @@ def film(path: Path, codec: str) -> Path:
     return path
 
 
-class Switched(MemoryIntake):
-    """Full from the start, until a picture of the third second has come; as fast as can be."""
+class Sped(MemoryIntake):
+    """Takes media as fast as it can be read."""
 
     def now(self) -> float:
         return self.video[-1].time if self.video else 0.0
+
+
+class Switched(Sped):
+    """Full from the start, until a picture of the third second has come."""
 
     def put_threadsafe(self, media: object) -> None:
         super().put_threadsafe(media)  # type: ignore[arg-type]
@@ -60,3 +65,34 @@ def test_only_key_frames_are_decoded_for_as_long_as_the_machine_is_full(
     # The bit rate is that of all pictures, not of the key frames.
     sizes = [frame.bits_per_pixel for frame in intake.video]
     assert sizes[3] < sizes[0]
+
+
+def test_what_is_not_looked_at_and_nothing_refers_to_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / "film.mkv", "libx264")
+    decoded: list[float] = []
+    sample = VideoSampler.sample
+
+    def counted(self: VideoSampler, frame: av.VideoFrame, time: float) -> Image | None:
+        decoded.append(time)
+        return sample(self, frame, time)
+
+    monkeypatch.setattr(VideoSampler, "sample", counted)
+
+    def looked_at() -> list[VideoFrame]:
+        decoded.clear()
+        intake = Sped()
+        with av.open(str(path)) as container:
+            Feed("remote", Sampling.steady(2), 640).play(container, intake)
+        return intake.video
+
+    fewer, some = looked_at(), len(decoded)
+    monkeypatch.setattr(VideoSampler, "wanted", lambda *_: True)
+    every, all_ = looked_at(), len(decoded)
+    assert (len(every), all_) == (12, 60)
+    assert some <= 50
+    assert [picture.time for picture in fewer] == [picture.time for picture in every]
+    for one, other in zip(every, fewer, strict=True):
+        assert np.array_equal(one.image, other.image)
+        assert one.bits_per_pixel == other.bits_per_pixel

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.alignment import CROP_SIDE, Map, Pixels, Points, crop_map, inverted
+from monitor.analysis.alignment import CROP_SIDE, Map, Points, crop_map, inverted, sampled
 from monitor.analysis.cascade import Cascade
 from monitor.analysis.faces import FaceTracker, TrackedFace
 from monitor.sampling import Sampling
@@ -86,14 +86,7 @@ def wide_map(landmarks: Points) -> Map:
 def wide_crop(image: Image, landmarks: Points) -> NDArray[np.uint8]:
     """The upright face with its margin, shape (288, 288, 3), RGB."""
     back = wide_map(landmarks)
-    corners = np.array([[0, 0, 1], [WIDE_SIDE, 0, 1], [0, WIDE_SIDE, 1], [WIDE_SIDE] * 2 + [1]])
-    at = corners @ back.T
-    pixels = Pixels(
-        image,
-        (*at.min(axis=0), *at.max(axis=0)),
-        coarsest=float(np.sqrt(abs(np.linalg.det(back[:, :2])))),
-    )
-    return np.ascontiguousarray(pixels.sample(back[None], WIDE_SIDE, WIDE_SIDE)[0])
+    return sampled(image, back, WIDE_SIDE, WIDE_SIDE)
 
 
 def collect(files: Sequence[FaceFile]) -> Crops:

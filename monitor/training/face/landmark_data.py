@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.alignment import Map, Pixels, Points, inverted, similarity
+from monitor.analysis.alignment import Map, Points, inverted, sampled, similarity
 from monitor.analysis.landmarker import INPUT_SIDE, LANDMARK_TEMPLATE, crop_points, five_points
 from monitor.landmarks import POINTS
 from monitor.training.clips import fraction
@@ -88,7 +88,7 @@ def cut(files: Sequence[FaceFile], teacher: Path, each: float = _EACH_SECONDS) -
             due = time + each
             five = five_points(points[row])
             back = _patch_map(five)
-            patch = Pixels(image).sample(back[None], PATCH_SIDE, PATCH_SIDE)[0]
+            patch = sampled(image, back, PATCH_SIDE, PATCH_SIDE)
             turn = math.degrees(math.atan2(back[1, 0], back[0, 0]))
             angles = pose[row] - np.array([0, 0, turn], np.float32)
             found.append((patch, crop_points(points[row], back), angles, True, file.group))
@@ -124,6 +124,5 @@ def _beside(image: Image, face: Map, rng: np.random.Generator) -> NDArray[np.uin
         if np.hypot(*(centre - middle)) > _APART * unit * INPUT_SIDE:
             linear = scale * np.eye(2)
             back = np.column_stack([linear, centre - scale * PATCH_SIDE / 2])
-            piece: NDArray[np.uint8] = Pixels(image).sample(back[None], PATCH_SIDE, PATCH_SIDE)[0]
-            return piece
+            return sampled(image, back, PATCH_SIDE, PATCH_SIDE)
     return None

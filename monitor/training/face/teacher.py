@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.alignment import Map, Pixels
+from monitor.analysis.alignment import Map, sampled
 from monitor.analysis.cascade import Cascade
 from monitor.landmarks import LEFT_EYE, MESH, NOSE, OVAL, RIGHT_EYE
 from monitor.training.face.album import FaceFile, pictures, read_album
@@ -57,7 +57,7 @@ class Mesh:
 
         `square` maps a square of `_SIDE` pixels to the picture.
         """
-        crop = Pixels(image).sample(square[None], _SIDE, _SIDE)[0]
+        crop = sampled(image, square, _SIDE, _SIDE)
         self._net.set_tensor(self._input, (crop / np.float32(255))[None])
         self._net.invoke()
         found = self._net.get_tensor(self._points).reshape(478, 3).astype(np.float64)

@@ -67,11 +67,24 @@ def box_of(seen: FaceFrame) -> Boxes:
     return seen.face.box
 
 
-def test_a_full_pass_runs_once_a_second(scene: Scene, watch: Watch) -> None:
+def test_a_full_pass_runs_once_a_second_and_half_as_often_for_who_is_alone(
+    scene: Scene, watch: Watch
+) -> None:
     scene.faces = [face(200, 100)]
     for _ in range(50):
         watch.look()
-    assert scene.passes == 10
+    assert 5 <= scene.passes <= 6
+    scene.passes = 0
+    scene.faces = [face(200, 100), face(400, 100)]
+    for _ in range(50):
+        watch.look()
+    assert 8 <= scene.passes <= 10
+    scene.passes = 0
+    scene.faces = [face(200, 100)]
+    scene.hidden_from_detect = True
+    for _ in range(15):
+        watch.look()
+    assert 2 <= scene.passes <= 3
 
 
 def test_found_and_lost_are_told_once(scene: Scene, watch: Watch) -> None:
