@@ -1,8 +1,9 @@
-"""Decoded PyAV frames → 16 kHz mono float32 audio and sampled RGB pictures."""
+"""Decoded PyAV frames → 16 kHz mono float32 audio and sampled pictures."""
 
 import math
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -106,8 +107,24 @@ _RATE_SECONDS = 4.0
 """Seconds that a bit rate is measured over: longer than most distances of key frames."""
 
 
+class DecodedPicture:
+    """A picture as its decoder left it, half as large as its RGB; calling it gives that."""
+
+    def __init__(self, frame: av.VideoFrame, reformat: Callable[[av.VideoFrame], Image]) -> None:
+        self._held: av.VideoFrame | Image = frame
+        self._reformat = reformat
+
+    def __call__(self) -> Image:
+        """The picture, shape (height, width, 3), RGB; converted once."""
+        held = self._held
+        if isinstance(held, av.VideoFrame):
+            # Two threads at once would both convert, to the same.
+            held = self._held = self._reformat(held)
+        return held
+
+
 class VideoSampler:
-    """Picks the pictures that are due and converts only those, scaled down to a largest width."""
+    """Picks the pictures that are due; only those become RGB, scaled down to a largest width."""
 
     def __init__(self, sampling: Sampling, max_width: int) -> None:
         self._pace = Pace(sampling.rate)
@@ -115,6 +132,8 @@ class VideoSampler:
         self._arrived: deque[tuple[float, int]] = deque()
         self._pixels = 0
         self._reformatter = VideoReformatter()
+        # Pictures are converted where they are looked at.
+        self._lock = threading.Lock()
 
     def arrived(self, size: int, time: float) -> None:
         """Count an encoded picture of `size` bytes, about to be decoded, at `time`."""
@@ -134,18 +153,26 @@ class VideoSampler:
         """Whether a picture of `time` may yet be sampled; False is final."""
         return self._pace.reached(time)
 
-    def sample(self, frame: av.VideoFrame, time: float) -> Image | None:
-        """Return the picture as RGB if one is due at `time` (call seconds), else None."""
+    def sample(self, frame: av.VideoFrame, time: float) -> DecodedPicture | None:
+        """Return the picture if one is due at `time` (call seconds), else None."""
         self._pixels = frame.width * frame.height
         if not self._pace.due(time):
             return None
+        picture = DecodedPicture(frame, self._rgb)
+        if frame.width > self._max_width:
+            # Smaller so than as it was decoded.
+            picture()
+        return picture
+
+    def _rgb(self, frame: av.VideoFrame) -> Image:
         scale = min(1.0, self._max_width / frame.width)
         # Even sizes: swscale's fast paths need them.
         width = max(2, round(frame.width * scale) // 2 * 2)
         height = max(2, round(frame.height * scale) // 2 * 2)
-        rgb = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
-        )
+        with self._lock:
+            rgb = self._reformatter.reformat(
+                frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
+            )
         return rgb.to_ndarray().astype(np.uint8, copy=False)
 
 

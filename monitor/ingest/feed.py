@@ -115,10 +115,10 @@ class Feed:
                 if isinstance(frame, av.AudioFrame):
                     sound.push(frame, at)
                     continue
-                image = sampler.sample(frame, at)
-                if image is not None:
+                picture = sampler.sample(frame, at)
+                if picture is not None:
                     rate = sampler.bits_per_pixel
-                    hand_over(VideoFrame(self._participant, at, image, rate))
+                    hand_over(VideoFrame(self._participant, at, picture, rate))
 
     def _only_key_frames(self, packet: "av.Packet[Stream]", intake: Intake) -> bool:
         """Whether only key frames are decoded: they are all that is wanted, or can be used."""

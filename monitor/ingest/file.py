@@ -102,11 +102,10 @@ class FileSource:
                         heard = at + len(samples) / SAMPLE_RATE
                 else:
                     seen = seen if at is None else max(0.0, at - start)
-                    image = sampler.sample(frame, seen)
-                    if image is not None:
+                    picture = sampler.sample(frame, seen)
+                    if picture is not None:
                         rate = sampler.bits_per_pixel
-                        picture = VideoFrame(self._participant, seen, image, rate)
-                        intake.put_threadsafe(picture)
+                        intake.put_threadsafe(VideoFrame(self._participant, seen, picture, rate))
                 if self._progress is not None:
                     self._progress(max(heard, seen), stated)
         except av.error.FFmpegError as error:

@@ -213,16 +213,16 @@ class Sight:
                 self.counts.undecodable += 1
                 self._failed = True
                 continue
-            for picture in pictures:
+            for decoded in pictures:
                 self._shown = time.monotonic()
                 self.counts.decoded += 1
-                shown_at = at if picture.pts is None else picture.pts / RATE
-                image = sampler.sample(picture, shown_at)
-                if image is None:
+                shown_at = at if decoded.pts is None else decoded.pts / RATE
+                picture = sampler.sample(decoded, shown_at)
+                if picture is None:
                     continue
                 rate = sampler.bits_per_pixel
                 try:
-                    intake.put_threadsafe(VideoFrame(self._participant, shown_at, image, rate))
+                    intake.put_threadsafe(VideoFrame(self._participant, shown_at, picture, rate))
                 except (ChannelClosedError, RuntimeError):
                     # The call, or the whole event loop, has ended.
                     return

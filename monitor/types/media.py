@@ -1,7 +1,7 @@
 """Media and the windows cut from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,9 +67,15 @@ class VideoFrame:
     participant: str
     time: float
     """Call seconds."""
-    image: Image
+    picture: Image | Callable[[], Image]
+    """What gives the image may be smaller than it: pictures wait, and are not all looked at."""
     bits_per_pixel: float = math.nan
     """Encoded bits for each pixel of a picture, over the last seconds; NaN if unknown."""
+
+    @property
+    def image(self) -> Image:
+        """The picture in RGB; safe to ask for in several threads."""
+        return self.picture() if callable(self.picture) else self.picture
 
 
 class LostReason(StrEnum):

@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from monitor.ingest.convert import VideoSampler
+from monitor.ingest.convert import DecodedPicture, VideoSampler
 from monitor.ingest.feed import Feed
 from monitor.sampling import Sampling
-from monitor.types import Image, VideoFrame
+from monitor.types import VideoFrame
 from tests.flow.webrtc import MemoryIntake
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_looked_at_and_nothing_refers_to_is_not_decoded(
     decoded: list[float] = []
     sample = VideoSampler.sample
 
-    def counted(self: VideoSampler, frame: av.VideoFrame, time: float) -> Image | None:
+    def counted(self: VideoSampler, frame: av.VideoFrame, time: float) -> DecodedPicture | None:
         decoded.append(time)
         return sample(self, frame, time)
 

@@ -71,6 +71,6 @@ def pictures(path: Path, fps: float = 60.0) -> Iterator[tuple[float, Image]]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             time = float(frame.time or 0.0)
-            image = sampler.sample(frame, time)
-            if image is not None:
-                yield time, image
+            picture = sampler.sample(frame, time)
+            if picture is not None:
+                yield time, picture()

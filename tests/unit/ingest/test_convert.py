@@ -1,5 +1,6 @@
-"""Decoded sound on its way to 16 kHz mono."""
+"""What is decoded on its way to 16 kHz mono and to RGB."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from av.audio.resampler import AudioResampler
 
-from monitor.ingest.convert import AudioConverter
+from monitor.ingest.convert import AudioConverter, VideoSampler
+from monitor.sampling import Sampling
 from monitor.types import SAMPLE_RATE, Waveform
 
 SHAPES = [
@@ -63,3 +65,21 @@ def test_sound_that_changes_its_shape_goes_on() -> None:
 
 def test_nothing_was_heard() -> None:
     assert len(AudioConverter().flush()) == 0
+
+
+def test_a_picture_becomes_rgb_when_it_is_looked_at_unless_that_is_smaller() -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (48, 64, 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p")
+    held = []
+    for width in (64, 32):
+        picture = VideoSampler(Sampling.steady(10), width).sample(frame, 0.0)
+        assert picture is not None
+        held.append(picture._held)
+        with ThreadPoolExecutor(4) as pool:
+            found = [each.result() for each in [pool.submit(picture) for _ in range(8)]]
+        assert all(np.array_equal(found[0], each) for each in found)
+        assert found[0].shape == (width * 3 // 4, width, 3)
+        assert picture() is picture()
+    assert isinstance(held[0], av.VideoFrame)
+    assert isinstance(held[1], np.ndarray)
