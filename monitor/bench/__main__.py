@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,31 +51,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="leave out the comparison that needs torch (extra `train`)",
     )  # fmt: skip
     chosen = parser.parse_args(arguments)
+    # Whoever ends it shall not be left with its service and callers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     plan = SMOKE if chosen.smoke else Plan(seconds=chosen.seconds)
-    load = os.getloadavg()[0]
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            results = [
-                measure(kind, chosen.film, Path(folder) / kind.name, plan, _say).record()
-                for kind in KINDS
-                if kind.name in chosen.kinds
-            ]
-        naive = None if chosen.no_naive else _naive(chosen.film, _NAIVE_SECONDS[chosen.smoke])
-    except (BenchError, FilmError) as error:
-        _say(f"bench: {error}")
-        return 2
+    results: list[dict[str, Any]] = []
     record = {
         "benchmark": "capacity",
         "smoke": chosen.smoke,
-        "machine": _machine() | {"load_before": round(load, 2)},
+        "machine": _machine() | {"load_before": round(os.getloadavg()[0], 2)},
         "results": results,
-        "naive": naive,
+        "naive": None,
     }
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
-    (chosen.out / "bench.svg").write_text(report.plot(results))
-    print(report.table(results, naive))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in KINDS:
+                if kind.name in chosen.kinds:
+                    found = measure(kind, chosen.film, Path(folder) / kind.name, plan, _say)
+                    results.append(found.record())
+                    # What is measured is kept, whatever becomes of the rest.
+                    _write(chosen.out, record)
+        if not chosen.no_naive:
+            record["naive"] = _naive(chosen.film, _NAIVE_SECONDS[chosen.smoke])
+            _write(chosen.out, record)
+    except (BenchError, FilmError) as error:
+        _say(f"bench: {error}")
+        return 2
+    print(report.table(results, record["naive"]))
     return 0
+
+
+def _write(folder: Path, record: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "bench.svg").write_text(report.plot(record["results"]))
 
 
 def _naive(film: Path, seconds: float) -> dict[str, Any]:

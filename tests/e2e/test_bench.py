@@ -1,6 +1,8 @@
 """`deepfake-monitor bench --smoke`: every way of calling works; figures are not looked at."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.recordings import Recordings
 
 
@@ -45,3 +48,21 @@ def test_a_film_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "notes.txt: Invalid data found" in done.stderr
+
+
+def test_who_ends_it_is_not_left_with_its_processes(recordings: Recordings, tmp_path: Path) -> None:
+    film = recordings.person("human-en", 18)
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "bench", "--no-naive", "--kinds", "voice-websocket"]
+        + ["--film", str(film), "--out", str(tmp_path)]
+    )  # fmt: skip
+
+    def children() -> list[str]:
+        return Path(f"/proc/{bench.pid}/task/{bench.pid}/children").read_text().split()
+
+    started = wait_until(
+        lambda: found if len(found := children()) >= 2 else None, 60, "its processes"
+    )
+    bench.send_signal(signal.SIGTERM)
+    assert bench.wait(30) == 128 + signal.SIGTERM
+    assert not [pid for pid in started if os.path.exists(f"/proc/{pid}")]
