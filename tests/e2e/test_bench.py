@@ -61,7 +61,7 @@ def test_who_ends_it_is_not_left_with_its_processes(recordings: Recordings, tmp_
         return Path(f"/proc/{bench.pid}/task/{bench.pid}/children").read_text().split()
 
     started = wait_until(
-        lambda: found if len(found := children()) >= 2 else None, 60, "its processes"
+        lambda: found if len(found := children()) >= 2 else [], 60, "its processes"
     )
     bench.send_signal(signal.SIGTERM)
     assert bench.wait(30) == 128 + signal.SIGTERM
