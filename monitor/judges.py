@@ -60,9 +60,11 @@ def load_judges(
 
 def physical_cues(catalogue: Catalogue) -> tuple[Cue, ...]:
     """Every cue, in the order in which they are shown."""
-    lips = catalogue.verified("lips") if "lips" in catalogue.models else None
+    lips, eyes = (
+        catalogue.verified(name) if name in catalogue.models else None for name in ("lips", "eyes")
+    )
     return (
-        LipSync(lips), Blink(), Expression(), Lighting(), FacialHair(), Reflections(), Pulse()
+        LipSync(lips), Blink(eyes), Expression(), Lighting(), FacialHair(), Reflections(), Pulse()
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.analysis.alignment import CROP_SIDE
 from monitor.landmarks import POINTS
-from monitor.types import MOUTH_SHAPE, SOUND_BANDS, SOUND_HZ, CueWindow, Span
+from monitor.types import EYE_SHAPE, MOUTH_SHAPE, SOUND_BANDS, SOUND_HZ, CueWindow, Span
 
 N = TypeVar("N", np.float32, np.uint8)
 
@@ -52,6 +52,8 @@ class CueFrame:
     """Yaw, pitch and roll, degrees, shape (3,)."""
     mouth: NDArray[np.uint8]
     """Luma, shape MOUTH_SHAPE."""
+    eyes: NDArray[np.uint8]
+    """Luma, shape (2, *EYE_SHAPE), as in a CueWindow."""
     skin: NDArray[np.float32]
     """Mean colour of forehead, right and left cheek, shape (3, 3), RGB, 0 to 255."""
     crop: CueCrop | None
@@ -126,6 +128,7 @@ class CueWindower:
             points=_stacked([frame.points for frame in frames], (POINTS, 2), np.float32),
             pose=_stacked([frame.pose for frame in frames], (3,), np.float32),
             mouths=_stacked([frame.mouth for frame in frames], MOUTH_SHAPE, np.uint8),
+            eyes=_stacked([frame.eyes for frame in frames], (2, *EYE_SHAPE), np.uint8),
             skin=_stacked([frame.skin for frame in frames], (3, 3), np.float32),
             crop_times=np.array([time for time, _ in crops], np.float64),
             crops=_stacked([c.crop for _, c in crops], (3, CROP_SIDE, CROP_SIDE), np.uint8),

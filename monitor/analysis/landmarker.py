@@ -12,7 +12,7 @@ from monitor.analysis.alignment import TEMPLATE, Map, Points, inverted, sampled,
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
 from monitor.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from monitor.types import MOUTH_SHAPE, Image
+from monitor.types import EYE_SHAPE, MOUTH_SHAPE, Image
 
 INPUT_SIDE = 112
 """Pixels of the side of the crop that the network sees."""
@@ -24,6 +24,8 @@ BELIEVED = 0.5
 _MOUTH_WIDE = 1.15
 """Width of the mouth's picture, in distances between the eyes: the scale of a mouth that opens
 must not change."""
+_EYE_WIDE = 0.62
+"""Width of an eye's picture, in distances between the eyes."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in brightness, ITU-R BT.601."""
 
@@ -123,6 +125,20 @@ def mouth(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
     crop = sampled(image, back, rows, columns)
     return np.asarray(crop @ _LUMA, np.uint8)
+
+
+def eyes(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Both upright eyes, luma, shape (2, *EYE_SHAPE), the left one mirrored."""
+    five = five_points(points)
+    rows, columns = EYE_SHAPE
+    across = (five[1] - five[0]) * _EYE_WIDE / columns
+    axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
+    middle = axes @ [columns / 2, rows / 2]
+    right, left = (
+        sampled(image, np.column_stack([axes, centre - middle]), rows, columns) @ _LUMA
+        for centre in five[:2]
+    )
+    return np.stack([right, left[:, ::-1]]).astype(np.uint8)
 
 
 def crop_points(points: NDArray[np.float32], back: Map) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from monitor import log
 from monitor.analysis.alignment import crop_map
 from monitor.analysis.cue_windows import CueCrop, CueFrame, CueWindower
 from monitor.analysis.faces import FaceFrame
-from monitor.analysis.landmarker import Landmarker, LandmarkTracker, crop_points, mouth, skin
+from monitor.analysis.landmarker import Landmarker, LandmarkTracker, crop_points, eyes, mouth, skin
 from monitor.analysis.sound import MelBands
 from monitor.calls.absence import Absences
 from monitor.calls.admission import Level
@@ -127,7 +127,8 @@ class CuePath:
             crop = CueCrop(face.crop, crop_points(found.points, back), scale)
         shown = mouth(picture.image, found.points)
         colours = skin(picture.image, found.points)
-        return CueFrame(picture.time, found.points, found.pose, shown, colours, crop)
+        lids = eyes(picture.image, found.points)
+        return CueFrame(picture.time, found.points, found.pose, shown, lids, colours, crop)
 
     async def _measured(self, windows: Iterable[CueWindow]) -> list[Outcome]:
         outcomes: list[Outcome] = []

@@ -1,20 +1,18 @@
 """Blinking: how often, how long, how far, and whether both eyes do it together.
 
-The opening of an eye is the mean distance of its lids over its width (as Soukupová and Čech 2016,
-"Real-time eye blink detection using facial landmarks", with seven pairs of points). The value adds
-two surprises in natural log, each 1 on average for a genuine face: at so few blinks, and at lids
-that move apart from one another while they blink. Genuine faces blink 17 times a minute, with a
-spread from person to person that a negative binomial with shape 2.5 describes. Few blinks are a
-weak hint: people who read blink rarely, and a swap that a person drives blinks with him.
+The opening of an eye is the mean distance of its lids, as in Soukupová and Čech 2016, "Real-time
+eye blink detection using facial landmarks"; but a network (`models/eyes`) reads it from the eye's
+own picture, as lids are where landmarks are least exact. The value adds two surprises in natural
+log, each 1 on average for a genuine face: at so few blinks, and at lids that move apart from one
+another while they blink; without a blink the second counts as on average. Genuine faces blink 17
+times a minute, with a spread from person to person that a negative binomial with shape 2.5
+describes. Few blinks are a weak hint: people who read blink rarely, and a swap that a person drives
+blinks with him.
 
 Bursts leave a third of a window, so the textbook's 45 s of pictures are out of reach: 15 s of them
 are asked for before blinks are counted, and the surprise grows with the time itself. Lids are
 compared with each other from the first blink on. 10 pictures a second catch a blink of a fifth of
 a second in two of them; shorter blinks are missed, so rates are lower bounds.
-
-Not to see a blink means something only with landmarks that follow the lids. Those of
-`models/landmarks` do not (their card says so): with them a window without a blink is not measured,
-and blinks that are seen are compared between the eyes and not counted.
 
 The null: the left eye of another time. Where nobody blinks there is no event to break; then lids
 must lie still enough that a blink would stand out, or the cue abstains as blurred.
@@ -37,7 +35,9 @@ from monitor.detectors.cue import (
     rolled,
     usable_seconds,
 )
-from monitor.landmarks import LEFT_EYE, RIGHT_EYE
+from monitor.inference.catalogue import Model
+from monitor.inference.onnx import Session
+from monitor.landmarks import LEFT_EYE
 from monitor.types import AbstentionReason, CueWindow, Reading
 
 FEWEST_HZ = 10.0
@@ -54,7 +54,7 @@ LONGEST = 0.6
 """Seconds; longer is closed eyes, not a blink."""
 STEADY = 0.1
 """Largest typical step of an eye's opening from picture to picture, as a share of it."""
-APART_MEAN = 0.1
+APART_MEAN = 0.12
 """One minus the correlation of both eyes' lids around blinks: its mean on genuine clips."""
 _AROUND = 0.3
 """Seconds before and after a blink that belong to it."""
@@ -67,25 +67,35 @@ class Blink:
     """How the eyes blink."""
 
     name = "blink"
-    model = "none"
 
-    def __init__(self, lids: bool = False) -> None:
-        """`lids`: whether landmarks are known to follow lids, so that few blinks say something."""
-        self._lids = lids
+    def __init__(self, model: Model | None = None) -> None:
+        """Without a model nothing is measured."""
+        self.model = model.version if model is not None else "none"
+        self._eyes = Session(model.path) if model is not None else None
+
+    def openings(self, eyes: NDArray[np.uint8]) -> Floats:
+        """How far eyes (pictures, 2, *EYE_SHAPE) are open, shape (pictures, 2), in distances
+        between the eyes; needs the model."""
+        assert self._eyes is not None
+        shown = eyes.reshape(-1, *eyes.shape[2:]).astype(np.float32)
+        (found,) = self._eyes.run({self._eyes.inputs[0]: shown})
+        return found.reshape(-1, 2).astype(np.float64)
 
     def measure(self, window: CueWindow) -> Reading:
         """Return the surprise at so few blinks and at eyes that blink apart."""
+        if self._eyes is None:
+            return abstained(AbstentionReason.NOT_MEASURABLE)
         reason = moving(window, FEWEST_HZ, FEWEST_SECONDS, EYES_PX, MOST_YAW)
         if reason is not None:
             return abstained(reason)
         if _glare(window) > _MOST_GLARE:
             return abstained(AbstentionReason.OCCLUDED, glare_share=_glare(window))
-        right, left = (lost(window.points, eye) for eye in (RIGHT_EYE, LEFT_EYE))
+        right, left = lost(self.openings(window.eyes)).T
         noise = max(float(np.median(np.abs(np.diff(x)))) for x in (right, left))
         if noise > STEADY:
             return abstained(AbstentionReason.BLURRED, opening_step_ratio=noise)
         both = (right + left) / 2
-        blinks = [b for run in bursts(window.times) for b in _blinks(window.times, both, run)]
+        blinks = [b for run in bursts(window.times) for b in blinks_in(window.times, both, run)]
         seconds = usable_seconds(window.times)
         details = {
             "usable_seconds": seconds,
@@ -94,9 +104,7 @@ class Blink:
         }
         if not blinks and seconds < COUNTED_SECONDS:
             return abstained(AbstentionReason.TOO_SHORT, **details)
-        if not blinks and not self._lids:
-            return abstained(AbstentionReason.NOT_MEASURABLE, **details)
-        value = 0.0
+        apart = 1.0
         if blinks:
             together = correlation(right, left)
             null = chance(together, lambda rng: correlation(right, rolled(left, rng)))
@@ -107,17 +115,18 @@ class Blink:
             for start, end, _ in blinks:
                 near |= (window.times >= start - _AROUND) & (window.times <= end + _AROUND)
             unison = correlation(right[near], left[near])
-            value += (1 - unison) / APART_MEAN
+            apart = (1 - unison) / APART_MEAN
             details |= {
                 "unison_correlation": unison,
                 "left_right_lag_ms": _lag(window.times[near], right[near], left[near]),
                 "median_blink_seconds": float(np.median([end - start for start, end, _ in blinks])),
                 "partial_share": float(np.mean([depth < CLOSED for _, _, depth in blinks])),
             }
+        few = 0.0
         if seconds >= COUNTED_SECONDS:
             details["blinks_per_minute"] = 60 * len(blinks) / seconds
-            value += surprise(len(blinks), seconds) if self._lids else 0.0
-        return Reading(value, details=details)
+            few = surprise(len(blinks), seconds)
+        return Reading(few + apart, details=details)
 
 
 def surprise(blinks: int, seconds: float) -> float:
@@ -131,16 +140,13 @@ def surprise(blinks: int, seconds: float) -> float:
     return max(0.0, -math.log(min(total, 1.0)))
 
 
-def lost(points: NDArray[np.float32], eye: slice) -> Floats:
-    """The share of an eye's usual opening that is lost in each picture, shape (pictures,)."""
-    ring = points[:, eye].astype(np.float64)
-    lids = np.linalg.norm(ring[:, 1:8] - ring[:, 15:8:-1], axis=2).mean(axis=1)
-    opening = lids / np.maximum(np.linalg.norm(ring[:, 0] - ring[:, 8], axis=1), 1e-3)
-    usual = max(float(np.percentile(opening, 80)), 1e-3)
-    return np.asarray(1 - opening / usual)
+def lost(openings: Floats) -> Floats:
+    """The share of each eye's usual opening that is lost in each picture; (pictures, 2) both."""
+    usual = np.maximum(np.percentile(openings, 80, axis=0), 1e-3)
+    return np.asarray(1 - openings / usual)
 
 
-def _blinks(times: Floats, closing: Floats, run: slice) -> list[tuple[float, float, float]]:
+def blinks_in(times: Floats, closing: Floats, run: slice) -> list[tuple[float, float, float]]:
     """Start, end (seconds) and greatest share lost of each blink in one burst."""
     found = []
     shut = closing[run] > PARTLY

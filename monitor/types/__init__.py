@@ -12,6 +12,7 @@ from monitor.types.alert import (
     Verdict,
 )
 from monitor.types.cue import (
+    EYE_SHAPE,
     MOUTH_SHAPE,
     SOUND_BANDS,
     SOUND_HZ,
@@ -69,6 +70,7 @@ __all__ = [
     "Guidance",
     "Image",
     "LostReason",
+    "EYE_SHAPE",
     "MOUTH_SHAPE",
     "Outcome",
     "PREVIEW_BANDS",

@@ -14,6 +14,8 @@ SOUND_HZ = 100.0
 """Frames of sound a second."""
 MOUTH_SHAPE = (32, 48)
 """Rows and columns of the picture of a mouth."""
+EYE_SHAPE = (24, 40)
+"""Rows and columns of the picture of an eye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class CueWindow:
     upwards, and clockwise as seen."""
     mouths: NDArray[np.uint8]
     """Luma of the upright mouth, shape (pictures, *MOUTH_SHAPE)."""
+    eyes: NDArray[np.uint8]
+    """Luma of the upright eyes, shape (pictures, 2, *EYE_SHAPE): the right one, then the left one
+    mirrored, so that both have the nose on the same side."""
     skin: NDArray[np.float32]
     """Mean colour of forehead and both cheeks, shape (pictures, 3, 3), RGB, 0 to 255."""
     crop_times: NDArray[np.float64]

@@ -25,7 +25,8 @@ from monitor.types import AbstentionReason, CueWindow
 from tests.e2e.rig import people
 from tests.e2e.rig.recordings import Recordings
 
-COUNTED: tuple[Cue, ...] = (Expression(), FacialHair(), Lighting(), Reflections())
+BLINK = Blink(Catalogue(default_folder()).verified("eyes"))
+COUNTED: tuple[Cue, ...] = (BLINK, Expression(), FacialHair(), Lighting(), Reflections())
 """All whose value rises with what is wrong, and that the service's landmarks allow."""
 
 
@@ -52,10 +53,11 @@ def test_a_broken_face_is_further_off_than_the_person(cue: Cue, person: CueWindo
     assert broken.value > genuine.value + 0.3, (genuine, broken)
 
 
-def test_a_blink_that_landmarks_cannot_see_is_not_missed(person: CueWindow) -> None:
-    reading = Blink().measure(person)
-    assert reading.value is None or reading.details["blinks"] > 0
-    assert Blink().measure(CASES["blink"][1](person)).reason == AbstentionReason.NOT_MEASURABLE
+def test_blinks_are_counted_and_frozen_lids_have_none(person: CueWindow) -> None:
+    genuine, frozen = (BLINK.measure(w) for w in (person, CASES["blink"][1](person)))
+    assert genuine.details["blinks"] >= 1
+    assert frozen.details["blinks"] == 0
+    assert Blink().measure(person).reason == AbstentionReason.NOT_MEASURABLE
 
 
 def test_a_pulse_is_read_where_there_is_one_and_never_counts(person: CueWindow) -> None:
@@ -75,11 +77,11 @@ def test_fine_cues_abstain_on_a_small_picture(
     transcode(film, small, 120, 100_000)
     window = service_window(small, Cascade(), landmarker)
     assert window is not None
-    for cue in (FacialHair(), Reflections(), Lighting(), Blink(), Expression()):
+    for cue in (FacialHair(), Reflections(), Lighting(), BLINK, Expression()):
         assert cue.measure(window).reason == AbstentionReason.FACE_TOO_SMALL, cue.name
 
 
-@pytest.mark.parametrize("cue", [*COUNTED, Blink(), Pulse()], ids=lambda cue: cue.name)
+@pytest.mark.parametrize("cue", [*COUNTED, Pulse()], ids=lambda cue: cue.name)
 def test_landmarks_that_are_no_numbers_are_a_fault_and_not_a_value(
     cue: Cue, person: CueWindow
 ) -> None:
@@ -92,7 +94,7 @@ def test_landmarks_that_are_no_numbers_are_a_fault_and_not_a_value(
     assert cue.measure(window).value is None
 
 
-@pytest.mark.parametrize("cue", [*COUNTED, Blink(), Pulse()], ids=lambda cue: cue.name)
+@pytest.mark.parametrize("cue", [*COUNTED, Pulse()], ids=lambda cue: cue.name)
 def test_nothing_is_said_of_too_little(cue: Cue, person: CueWindow) -> None:
     short = person.times < person.times[0] + 1
     few = person.crop_times < person.times[0] + 1
@@ -102,6 +104,7 @@ def test_nothing_is_said_of_too_little(cue: Cue, person: CueWindow) -> None:
         points=person.points[short],
         pose=person.pose[short],
         mouths=person.mouths[short],
+        eyes=person.eyes[short],
         skin=person.skin[short],
         crop_times=person.crop_times[few],
         crops=person.crops[few],

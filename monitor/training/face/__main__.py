@@ -6,6 +6,7 @@ import logging
 from monitor.training.face import (
     ablation,
     cue_evaluate,
+    eyes_fit,
     forgery,
     landmark_evaluate,
     landmark_export,
@@ -27,6 +28,7 @@ def main() -> None:
     for module in (
         ablation,
         cue_evaluate,
+        eyes_fit,
         forgery,
         measure,
         teacher,

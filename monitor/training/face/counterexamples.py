@@ -28,6 +28,8 @@ LATE = 2.0
 """Seconds by which the voice is moved."""
 SHAKING = 0.03
 """Deviation of a shaken face's place from picture to picture, in distances between the eyes."""
+_NOISE = 2.0
+"""Grey levels."""
 _PATCH = 0.036
 """Half the side of a patch of hair, as a share of the crop's side."""
 _SWING = 0.12
@@ -35,13 +37,17 @@ _SWING = 0.12
 
 
 def frozen_lids(window: CueWindow) -> CueWindow:
-    """Eyes that never blink: lids keep the shape they have on most pictures."""
+    """Eyes that never blink: they look as they do on most pictures, with a sensor's noise, and
+    their landmarks keep the shape they have there."""
     points = window.points.copy()
     for eye in (RIGHT_EYE, LEFT_EYE):
         start, across = points[:, eye.start], points[:, eye.start + 8] - points[:, eye.start]
         shape = _along(points[:, eye] - start[:, None], across)
         points[:, eye] = start[:, None] + _back(np.median(shape, axis=0)[None], across)
-    return replace(window, points=points)
+    noise = np.random.default_rng(0).normal(0, _NOISE, window.eyes.shape)
+    usual = np.median(window.eyes, axis=0) if len(window.eyes) else 0.0
+    eyes = np.clip(np.rint(usual + noise), 0, 255).astype(np.uint8)
+    return replace(window, points=points, eyes=eyes)
 
 
 def turned_iris(window: CueWindow) -> CueWindow:

@@ -41,11 +41,11 @@ _EACH = 8
 """One photograph in so many."""
 
 
-def cues(catalogue: Catalogue, lids: bool = False) -> tuple[Cue, ...]:
-    """Every cue, as in the service; `lids`: the landmarks follow blinks, as the teacher's do."""
+def cues(catalogue: Catalogue) -> tuple[Cue, ...]:
+    """Every cue, as in the service."""
     return (
-        LipSync(catalogue.verified("lips")), Blink(lids), Expression(), Lighting(), FacialHair(),
-        Reflections(), Pulse(),
+        LipSync(catalogue.verified("lips")), Blink(catalogue.verified("eyes")), Expression(),
+        Lighting(), FacialHair(), Reflections(), Pulse(),
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def evaluate(
     With the teacher's, photographs are held before the camera too: few clips show eyes as large.
     """
     catalogue = Catalogue(models)
-    measuring = cues(catalogue, lids=labels is not None)
+    measuring = cues(catalogue)
     cascade, landmarker = Cascade(), Landmarker(catalogue.verified("landmarks"))
 
     def windows(clips: Sequence[FaceFile], sources: Sequence[FaceFile]) -> list[CueWindow]:

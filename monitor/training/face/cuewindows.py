@@ -18,6 +18,7 @@ from monitor.analysis.landmarker import (
     Landmarker,
     LandmarkTracker,
     crop_points,
+    eyes,
     five_points,
     mouth,
     skin,
@@ -98,7 +99,8 @@ def service_window(
             scale = float(np.hypot(back[0, 0], back[1, 0]))
             crop = CueCrop(face.crop, crop_points(seen.points, back), scale)
         shown, colours = mouth(image, seen.points), skin(image, seen.points)
-        runs[-1].append(CueFrame(time, seen.points, seen.pose, shown, colours, crop))
+        lids = eyes(image, seen.points)
+        runs[-1].append(CueFrame(time, seen.points, seen.pose, shown, lids, colours, crop))
     longest = max(runs, key=len)
     return _whole(longest, sound) if longest else None
 
@@ -139,7 +141,8 @@ def window(seen: Iterable[Sighting], sound: NDArray[np.float32] | None = None) -
             scale = float(np.hypot(back[0, 0], back[1, 0]))
             crop = CueCrop(align(one.image, five), crop_points(one.points, back), scale)
         shown, colours = mouth(one.image, one.points), skin(one.image, one.points)
-        frames.append(CueFrame(one.time, one.points, one.pose, shown, colours, crop))
+        lids = eyes(one.image, one.points)
+        frames.append(CueFrame(one.time, one.points, one.pose, shown, lids, colours, crop))
     if not frames:
         raise ValueError("no pictures")
     return _whole(frames, sound)

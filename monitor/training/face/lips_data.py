@@ -20,7 +20,7 @@ from monitor.sampling import Pace
 from monitor.training.channel import draw_channel, transmit
 from monitor.training.face.album import FaceFile, pictures, read_album
 from monitor.training.store import from_pcm, to_pcm
-from monitor.types import SAMPLE_RATE, SOUND_BANDS, SOUND_HZ, CueWindow, Span, Waveform
+from monitor.types import EYE_SHAPE, SAMPLE_RATE, SOUND_BANDS, SOUND_HZ, CueWindow, Span, Waveform
 
 _log = logging.getLogger(__name__)
 FOLDER = Path("build/lips")
@@ -105,6 +105,7 @@ class LipClip:
             points=(self.points if points is None else points)[rows],
             pose=self.pose[rows],
             mouths=self.mouths[rows],
+            eyes=np.zeros((len(rows), 2, *EYE_SHAPE), np.uint8),
             skin=np.zeros((len(rows), 3, 3), np.float32),
             crop_times=nothing,
             crops=np.zeros((0, 3, 224, 224), np.uint8),

@@ -10,6 +10,7 @@ from monitor.detectors.lipsync import LipSync, Separation, separation
 from monitor.detectors.mouth import followable, standardised, steady
 from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.types import (
+    EYE_SHAPE,
     MOUTH_SHAPE,
     SOUND_BANDS,
     SOUND_HZ,
@@ -73,6 +74,7 @@ def _window(
         points=(points * scale).astype(np.float32),
         pose=np.zeros((len(times), 3), np.float32),
         mouths=mouths.astype(np.uint8),
+        eyes=np.zeros((len(times), 2, *EYE_SHAPE), np.uint8),
         skin=np.zeros((len(times), 3, 3), np.float32),
         crop_times=np.zeros(0),
         crops=np.zeros((0, 3, 224, 224), np.uint8),

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from monitor.detectors.blink import Blink, lost
 from monitor.detectors.cue import CROPPED_EYES_PX
 from monitor.detectors.lighting import Lighting
 from monitor.detectors.pulse import Pulse
+from monitor.inference.catalogue import Model
 from monitor.landmarks import LEFT_EYE, OVAL, POINTS, RIGHT_EYE
 from monitor.training.face.counterexamples import (
     CASES,
@@ -19,8 +22,9 @@ from monitor.training.face.counterexamples import (
     shaken_inside,
 )
 from monitor.training.face.cue_evaluate import against_broken, said
+from monitor.training.face.eyes import opened
 from monitor.training.face.masks import typical_points
-from monitor.types import MOUTH_SHAPE, SOUND_BANDS, AbstentionReason, CueWindow, Span
+from monitor.types import EYE_SHAPE, MOUTH_SHAPE, SOUND_BANDS, AbstentionReason, CueWindow, Span
 
 SECONDS, FPS = 20.0, 15.0
 
@@ -37,6 +41,8 @@ def window(blinking: bool = True, scale: float = 1.0) -> CueWindow:
         middle = ring[:, [0, 8], 1].mean(axis=1)[:, None]
         ring[:, 1:8, 1] += (0.9 * shut)[:, None] * (middle - ring[:, 1:8, 1])
         ring[:, 9:, 1] += (0.9 * shut)[:, None] * (middle - ring[:, 9:, 1])
+    eyes = np.full((len(times), 2, *EYE_SHAPE), 200, np.uint8)
+    eyes[shut] = 40
     crops = rng.integers(60, 180, (10, 3, 224, 224)).astype(np.uint8)
     return CueWindow(
         participant="anna",
@@ -46,6 +52,7 @@ def window(blinking: bool = True, scale: float = 1.0) -> CueWindow:
         points=points * np.float32(scale),
         pose=np.zeros((len(times), 3), np.float32),
         mouths=np.zeros((len(times), *MOUTH_SHAPE), np.uint8),
+        eyes=eyes,
         skin=np.full((len(times), 3, 3), 150, np.float32),
         crop_times=np.arange(10.0),
         crops=crops,
@@ -55,17 +62,31 @@ def window(blinking: bool = True, scale: float = 1.0) -> CueWindow:
     )
 
 
-def test_frozen_lids_never_close_and_stay_where_the_eyes_are() -> None:
+@pytest.fixture(scope="module")
+def blink(tmp_path_factory: pytest.TempPathFactory) -> Blink:
+    """The cue with a network for which an eye is open as far as its picture is light."""
+    path = tmp_path_factory.mktemp("eyes") / "model.onnx"
+    eyes = helper.make_tensor_value_info("eyes", TensorProto.FLOAT, ["batch", *EYE_SHAPE])
+    opening = helper.make_tensor_value_info("opening", TensorProto.FLOAT, ["batch"])
+    mean = helper.make_node("ReduceMean", ["eyes"], ["opening"], axes=[1, 2], keepdims=0)
+    graph = helper.make_graph([mean], "eyes", [eyes], [opening])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, path)
+    return Blink(Model("eyes", path, "0" * 64, "", path, None, None))
+
+
+def test_frozen_lids_never_close_and_stay_where_the_eyes_are(blink: Blink) -> None:
     before, after = window(), frozen_lids(window())
-    assert lost(before.points, RIGHT_EYE).max() > 0.5
-    assert lost(after.points, RIGHT_EYE).max() < 0.1
+    assert lost(opened(before.points)).max() > 0.5
+    assert lost(opened(after.points)).max() < 0.1
+    assert lost(blink.openings(before.eyes)).max() > 0.5
+    assert lost(blink.openings(after.eyes)).max() < 0.1
     corners = [RIGHT_EYE.start, RIGHT_EYE.start + 8, LEFT_EYE.start, LEFT_EYE.start + 8]
     assert np.abs(after.points[:, corners] - before.points[:, corners]).max() < 0.5
     assert np.array_equal(after.points[:, LEFT_EYE.stop :], before.points[:, LEFT_EYE.stop :])
 
 
-def test_a_face_that_blinks_is_nearer_to_people_than_one_that_does_not() -> None:
-    blink = Blink(lids=True)
+def test_a_face_that_blinks_is_nearer_to_people_than_one_that_does_not(blink: Blink) -> None:
     genuine, frozen = blink.measure(window()), blink.measure(frozen_lids(window()))
     assert genuine.details["blinks"] == 7
     assert frozen.details["blinks"] == 0
@@ -114,19 +135,19 @@ def test_a_beat_is_found_where_one_is_put() -> None:
     assert Pulse().measure(bloodless(alive)).reason is AbstentionReason.NO_CONTRAST
 
 
-def test_outcomes_are_counted_with_their_reasons() -> None:
+def test_outcomes_are_counted_with_their_reasons(blink: Blink) -> None:
     small = window(scale=0.5)
     few = replace(small, **{n: getattr(small, n)[:0] for n in small.__slots__ if "crop" in n})
     eyes = np.ptp(few.points[0, [4, 20], 0])
     assert eyes < CROPPED_EYES_PX
-    assert said([Lighting(), Blink()], [window(), few]) == {
+    assert said([Lighting(), blink], [window(), few]) == {
         "lighting": {"no_feature": 1, "face_too_small": 1},
         "blink": {"measured": 1, "face_too_small": 1},
     }
 
 
-def test_a_cue_is_held_against_its_counterexample() -> None:
-    found = against_broken(Blink(lids=True), [window(), window()])
+def test_a_cue_is_held_against_its_counterexample(blink: Blink) -> None:
+    found = against_broken(blink, [window(), window()])
     assert found["genuine"] == found["broken"] == {"measured": 2}
     assert found["higher"] == found["auc"] == 1.0
 
