@@ -26,8 +26,6 @@ _MOUTH_WIDE = 1.15
 must not change."""
 _EYE_WIDE = 0.62
 """Width of an eye's picture, in distances between the eyes."""
-_LUMA = np.array([0.299, 0.587, 0.114])
-"""Shares of red, green and blue in brightness, ITU-R BT.601."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,7 @@ def mouth(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
     centre = points[INNER_LIPS].astype(np.float64).mean(axis=0)
     back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
-    crop = sampled(image, back, rows, columns)
-    return np.asarray(crop @ _LUMA, np.uint8)
+    return _luma(sampled(image, back, rows, columns))
 
 
 def eyes(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -135,10 +132,10 @@ def eyes(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
     middle = axes @ [columns / 2, rows / 2]
     right, left = (
-        sampled(image, np.column_stack([axes, centre - middle]), rows, columns) @ _LUMA
+        _luma(sampled(image, np.column_stack([axes, centre - middle]), rows, columns))
         for centre in five[:2]
     )
-    return np.stack([right, left[:, ::-1]]).astype(np.uint8)
+    return np.stack([right, left[:, ::-1]])
 
 
 def crop_points(points: NDArray[np.float32], back: Map) -> NDArray[np.float32]:
@@ -161,3 +158,8 @@ def skin(image: Image, points: NDArray[np.float32]) -> NDArray[np.float32]:
         part = image[top : round(y) + half + 1, start : round(x) + half + 1]
         colours.append(cv2.mean(part)[:3] if part.size else np.full(3, np.nan))
     return np.array(colours, np.float32)
+
+
+def _luma(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Brightness as in ITU-R BT.601."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
