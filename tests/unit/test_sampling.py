@@ -1,6 +1,8 @@
 """When pictures are looked at."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.sampling import Pace, Sampling
 from monitor.types import Span
@@ -41,3 +43,11 @@ def test_pace_takes_a_share_and_does_not_catch_up_after_a_gap() -> None:
     assert len(taken) == 10
     assert pace.due(100.0)
     assert not pace.due(100.04)
+
+
+@given(st.lists(st.floats(0, 60), min_size=1, max_size=50))
+def test_what_is_not_reached_is_never_due(times: list[float]) -> None:
+    pace = Pace(lambda _: 5.0)
+    for time in sorted(times):
+        reached = pace.reached(time)
+        assert pace.due(time) == reached
