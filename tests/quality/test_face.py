@@ -19,9 +19,10 @@ from monitor.training.face.ranking import Judged, auc
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/face/model.onnx"
 DATA = Path(os.environ.get("MONITOR_FACE_DATA", ROOT / "../shared/data/faces"))
-MARGIN = 0.03
-"""Room for other versions of the decoder and of ONNX Runtime, which move single files."""
-CARD = {"image": 0.762, "video": 0.82}
+MARGIN = {"image": 0.03, "video": 0.1}
+"""Room for other versions of the decoder and of ONNX Runtime, which move single files: of five
+genuine clips and ten forged ones, one is 0.02 to 0.2."""
+CARD = {"image": 0.755, "video": 0.92}
 """AUC of the development files, native, as in models/face/card.md."""
 
 pytestmark = [
@@ -54,7 +55,7 @@ def table(files: list[FaceFile], looks: Looks, scores: NDArray[np.float64]) -> J
 def test_forgeries_rank_as_high_as_the_card_says(table: Judged, kind: str) -> None:
     part = table.chosen(table.video == (kind == "video"))
     assert len(part) >= 14
-    assert auc(part) >= CARD[kind] - MARGIN
+    assert auc(part) >= CARD[kind] - MARGIN[kind]
 
 
 def test_scores_are_finite_and_spread(scores: NDArray[np.float64]) -> None:
