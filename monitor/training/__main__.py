@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from monitor.inference.catalogue import sha256
+from monitor.training.average import averaged
 from monitor.training.clips import TWINS_FILE
 from monitor.training.export import export_network
 from monitor.training.judge import DevelopmentSet
@@ -115,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     export = stages.add_parser(
         "voice-export", parents=[common], help="checkpoint → models/voice/model.onnx"
     )
-    export.add_argument("--name", default="run")
+    export.add_argument(
+        "--name", nargs="+", default=["run"], help="a run; several that began alike are averaged"
+    )
     export.add_argument("--start", type=Path, help="instead of a run: a file to export anew")
     export.set_defaults(run=_export)
 
@@ -185,7 +188,7 @@ def _export(options: argparse.Namespace) -> None:
     if options.start:
         network = reload_network(options.start, 1, [])
     else:
-        network = load_network(options.work / options.name / BEST)
+        network = averaged([load_network(options.work / name / BEST) for name in options.name])
     difference = export_network(network, options.model)
     print(json.dumps({"sha256": sha256(options.model), "largest_difference": difference}))
 

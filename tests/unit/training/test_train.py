@@ -13,6 +13,7 @@ import torch
 from monitor.inference.catalogue import sha256
 from monitor.inference.onnx import Session
 from monitor.training.ablation import left_out
+from monitor.training.average import averaged
 from monitor.training.batches import BatchMaker, BatchPlan
 from monitor.training.channel import ChannelOdds
 from monitor.training.clips import Split
@@ -21,6 +22,7 @@ from monitor.training.export import export_network, largest_difference
 from monitor.training.lcnn import LightNetwork
 from monitor.training.library import Library, build_library
 from monitor.training.metrics import area_under_curve
+from monitor.training.network import VoiceNetwork
 from monitor.training.objective import ObjectiveWeights
 from monitor.training.optimisers import OPTIMISERS
 from monitor.training.prepare import Item
@@ -205,3 +207,13 @@ def test_file_agrees_with_the_network(run: Path, tmp_path: Path) -> None:
     assert many.shape == (4,)
     assert many.dtype == np.float32
     assert len(speech) == 3 * SAMPLE_RATE
+
+
+def test_runs_are_averaged_weight_by_weight() -> None:
+    one, other = VoiceNetwork(3), VoiceNetwork(3)
+    before = {name: value.clone() for name, value in one.state_dict().items()}
+    mean = averaged([one, other]).state_dict()
+    for name, value in before.items():
+        assert torch.equal(one.state_dict()[name], value)
+        if value.dtype.is_floating_point:
+            assert torch.allclose(mean[name], (value + other.state_dict()[name]) / 2, atol=1e-6)
