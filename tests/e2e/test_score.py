@@ -51,7 +51,7 @@ def test_human_and_synthetic_recordings(recordings: Recordings) -> None:
         length = recordings.voice(HUMAN if film is films[0] else SYNTHETIC).seconds
         total = seconds["scored"] + seconds["abstained"] + seconds["lost"]
         assert total == pytest.approx(length, abs=0.2)
-        assert set(verdict["models"]) == {"voice", "face", "sync"}
+        assert set(verdict["models"]) == {"voice", "face", "sync", "blink"}
 
 
 def test_no_human_recording_alarms_and_origin_shows_in_the_same_band(
