@@ -91,20 +91,22 @@ def rung(
 ) -> dict[str, Any]:
     """An arm's error rates, and their difference from the base, on windows that neither heard:
     of the source that the arm left out, of the family, or of all development sources."""
-    split, judged = Split.DEV, development
+    judged = development
     if name.startswith(WITHOUT_SOURCE):
-        split = Split.TRAIN
-        judged = DevelopmentSet(speech, split, name.removeprefix(WITHOUT_SOURCE))
+        judged = DevelopmentSet(speech, Split.TRAIN, name.removeprefix(WITHOUT_SOURCE))
     tables = [judged.table(network) for network in (trained, base)]
+    for table in tables:
+        # The source that the arm left out is held out as far as the arm is concerned.
+        table["split"] = np.full(len(table["split"]), str(Split.DEV))
     if name.startswith(WITHOUT_FAMILY):
         tables = [families_of(table, name.removeprefix(WITHOUT_FAMILY)) for table in tables]
     ours, others = tables
     line: dict[str, Any] = {"arm": name}
     for channel in CHANNELS:
-        found = paired_report(ours, channel, split)["window"]
+        found = paired_report(ours, channel, Split.DEV)["window"]
         line[channel] = {key: found[key] for key in ("eer", "interval", "auc")}
         if name != BASE:
-            other = compared(ours, others, channel, split=split)
+            other = compared(ours, others, channel, split=Split.DEV)
             line[channel]["difference"] = other["difference"]
             line[channel]["difference_interval"] = other["interval"]
     return line
