@@ -115,26 +115,15 @@ def landmark_map(five: Points, side: int = INPUT_SIDE) -> Map:
 def mouth(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The upright mouth, luma, shape MOUTH_SHAPE, at the scale of the face."""
     five = five_points(points)
-    across = five[1] - five[0]
-    rows, columns = MOUTH_SHAPE
-    across = across * _MOUTH_WIDE / columns
-    axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
-    centre = points[INNER_LIPS].astype(np.float64).mean(axis=0)
-    back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
-    return _luma(sampled(image, back, rows, columns))
+    across = (five[1] - five[0]) * _MOUTH_WIDE
+    return _upright(image, points[INNER_LIPS].astype(np.float64).mean(axis=0), across, MOUTH_SHAPE)
 
 
 def eyes(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Both upright eyes, luma, shape (2, *EYE_SHAPE), the left one mirrored."""
     five = five_points(points)
-    rows, columns = EYE_SHAPE
-    across = (five[1] - five[0]) * _EYE_WIDE / columns
-    axes = np.array([[across[0], -across[1]], [across[1], across[0]]])
-    middle = axes @ [columns / 2, rows / 2]
-    right, left = (
-        _luma(sampled(image, np.column_stack([axes, centre - middle]), rows, columns))
-        for centre in five[:2]
-    )
+    across = (five[1] - five[0]) * _EYE_WIDE
+    right, left = (_upright(image, centre, across, EYE_SHAPE) for centre in five[:2])
     return np.stack([right, left[:, ::-1]])
 
 
@@ -160,6 +149,14 @@ def skin(image: Image, points: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.array(colours, np.float32)
 
 
-def _luma(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Brightness as in ITU-R BT.601."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+def _upright(
+    image: Image, centre: NDArray[np.float64], across: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Brightness (ITU-R BT.601) around `centre`, turned and scaled: `across` is its width."""
+    rows, columns = shape
+    x, y = across / columns
+    axes = np.array([[x, -y], [y, x]])
+    back = np.column_stack([axes, centre - axes @ [columns / 2, rows / 2]])
+    return np.asarray(
+        cv2.cvtColor(sampled(image, back, rows, columns), cv2.COLOR_RGB2GRAY), np.uint8
+    )
