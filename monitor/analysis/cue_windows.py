@@ -8,7 +8,7 @@ face takes over, the window ends there and the next one starts with nothing.
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -77,9 +77,10 @@ class CueWindower:
 
     def push(self, frame: CueFrame) -> None:
         """Add what was found in a picture; windows that end before it were taken by `until`."""
-        self._frames.append(frame)
         if frame.crop is not None:
             self._crops.append((frame.time, frame.crop))
+        # Crops are kept for less long than the rest.
+        self._frames.append(replace(frame, crop=None))
 
     def hear(self, start: float, bands: NDArray[np.float32]) -> None:
         """Add sound from call second `start`, shape (frames, SOUND_BANDS)."""

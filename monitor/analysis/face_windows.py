@@ -9,7 +9,7 @@ parts hold every second from the first picture to the end given to `flush`.
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class FaceWindower:
         while place and self._frames[place - 1][0].time > frame.time:
             place -= 1
         if frame.time >= self._begin:
-            self._frames.insert(place, (frame, scores))
+            self._frames.insert(place, (_without_crops(frame), scores))
 
     def skip(self, time: float) -> Iterator[FaceWindow]:
         """Nothing is shown until call second `time`: yield the windows that end before it."""
@@ -143,3 +143,9 @@ class FaceWindower:
             frames=0,
             quality={"found_share": 0.0, "faces_lost": 0.0},
         )
+
+
+def _without_crops(frame: FaceFrame) -> FaceFrame:
+    """What is left of a picture once its faces are judged: 150 kB less for each of them."""
+    face = None if frame.face is None else replace(frame.face, crop=None)
+    return replace(frame, face=face, others=tuple(replace(o, crop=None) for o in frame.others))

@@ -59,6 +59,8 @@ APART_MEAN = 0.12
 _AROUND = 0.3
 """Seconds before and after a blink that belong to it."""
 _PER_MINUTE, _SHAPE = 17.0, 2.5
+_BATCH = 32
+"""Eyes judged in one run: what a run needs stays allocated, and a window shows 600."""
 _GLARE, _MOST_GLARE = 245.0, 0.1
 """Luma of a reflection in glasses, and the share of an eye it may cover."""
 
@@ -77,9 +79,12 @@ class Blink:
         """How far eyes (pictures, 2, *EYE_SHAPE) are open, shape (pictures, 2), in distances
         between the eyes; needs the model."""
         assert self._eyes is not None
-        shown = eyes.reshape(-1, *eyes.shape[2:]).astype(np.float32)
-        (found,) = self._eyes.run({self._eyes.inputs[0]: shown})
-        return found.reshape(-1, 2).astype(np.float64)
+        shown = eyes.reshape(-1, *eyes.shape[2:])
+        found = np.empty(len(shown))
+        for first in range(0, len(shown), _BATCH):
+            batch = shown[first : first + _BATCH].astype(np.float32)
+            (found[first : first + _BATCH],) = self._eyes.run({self._eyes.inputs[0]: batch})
+        return found.reshape(-1, 2)
 
     def measure(self, window: CueWindow) -> Reading:
         """Return the surprise at so few blinks and at eyes that blink apart."""

@@ -1,6 +1,5 @@
 """The HTTP server around an application: uvicorn, with what it does not do by itself."""
 
-import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 import uvicorn
 from fastapi import FastAPI
 
+from monitor.memory import returned, set_apart
 from monitor.threads import share_lock
 from monitor.web.limits import PatientHttp
 
@@ -63,8 +63,9 @@ class Server(uvicorn.Server):
             raise
         if self.should_exit:
             return
-        _set_apart()
+        set_apart()
         share_lock()
+        await self._running.enter_async_context(returned())
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         self._heard(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
@@ -75,17 +76,3 @@ class Server(uvicorn.Server):
         # Who asks twice does not want to wait.
         if not self.force_exit:
             await self._running.aclose()
-
-
-def _set_apart() -> None:
-    """Let the garbage collector look only at what comes from now on.
-
-    The program itself is 200,000 objects. With those among them a full collection held the event
-    loop for a tenth of a second, and came so seldom that a hundred ended calls waited for it:
-    aiortc's connections refer to themselves, and have memory that Python does not count.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(700, 10, 3)
-    # Without this the collector would wait for a quarter of what it has just set apart.
-    gc.collect()
