@@ -56,12 +56,19 @@ class AudioConverter:
 
     @staticmethod
     def _join(frames: list[av.AudioFrame]) -> Waveform:
-        parts = [frame.to_ndarray().reshape(-1) for frame in frames if frame.samples]
+        parts = [
+            np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples)
+            for frame in frames
+            if frame.samples
+        ]
         if not parts:
             return np.zeros(0, np.float32)
-        samples = np.concatenate(parts).astype(np.float32, copy=False)
+        samples: Waveform = np.concatenate(parts)
         # A float stream may hold anything. One NaN would stay in every recurrent state after it.
-        return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+        np.clip(samples, -1.0, 1.0, out=samples)
+        if np.isnan(samples).any():
+            np.nan_to_num(samples, copy=False)
+        return samples
 
 
 def _resampling(rate: int, sample_format: str, layout: str) -> Graph:
@@ -85,13 +92,18 @@ def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:
     first = frames[0]
     if len(frames) == 1:
         return first
-    sound = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
-    joined = av.AudioFrame.from_ndarray(sound, first.format.name, first.layout.name)
+    width = first.format.bytes * (1 if first.format.is_planar else first.layout.nb_channels)
+    samples = sum(frame.samples for frame in frames)
+    joined = av.AudioFrame(first.format.name, first.layout.name, samples, align=1)
+    planes = zip(joined.planes, *(frame.planes for frame in frames), strict=True)
+    for whole, *parts in planes:
+        sizes = [width * frame.samples for frame in frames]
+        whole.update(b"".join(memoryview(p)[:n] for p, n in zip(parts, sizes, strict=True)))
     joined.sample_rate = first.sample_rate
     return joined
 
 
-BLOCK = 0.1
+BLOCK = 0.25
 """Seconds of sound that are converted and handed over at once. A call costs more than its work on
 the 20 ms of a packet, and a block ends where a window may, so that no window waits for it."""
 _HELD = 0.003
@@ -130,6 +142,8 @@ class VideoSampler:
         self._pace = Pace(sampling.rate)
         self._max_width = max_width
         self._arrived: deque[tuple[float, int]] = deque()
+        self._size = 0
+        """Bytes of the pictures in `_arrived`."""
         self._pixels = 0
         self._reformatter = VideoReformatter()
         # Pictures are converted where they are looked at.
@@ -138,16 +152,16 @@ class VideoSampler:
     def arrived(self, size: int, time: float) -> None:
         """Count an encoded picture of `size` bytes, about to be decoded, at `time`."""
         while self._arrived and not 0 <= time - self._arrived[0][0] <= _RATE_SECONDS:
-            self._arrived.popleft()
+            self._size -= self._arrived.popleft()[1]
         self._arrived.append((time, size))
+        self._size += size
 
     @property
     def bits_per_pixel(self) -> float:
         """Encoded bits for each pixel of the last seconds' pictures; NaN if none was counted."""
         if not self._arrived or not self._pixels:
             return math.nan
-        size = sum(size for _, size in self._arrived)
-        return 8 * size / (self._pixels * len(self._arrived))
+        return 8 * self._size / (self._pixels * len(self._arrived))
 
     def wanted(self, time: float) -> bool:
         """Whether a picture of `time` may yet be sampled; False is final."""

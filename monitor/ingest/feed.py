@@ -77,10 +77,13 @@ class Feed:
         # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
         clock = MediaClock(intake.now)
         sampler = VideoSampler(self._sampling, self._video_width)
+        # A packet makes its time base anew each time it is asked for it.
+        bases = {stream.index: stream.time_base for stream in streams}
         for packet in container.demux(streams):
             if self._stopped.is_set():
                 return
-            shown = seconds(packet.pts, packet.time_base) if packet.size else None
+            base = bases[packet.stream_index]
+            shown = seconds(packet.pts, base) if packet.size else None
             if shown is not None:
                 shown = clock.time(shown)
                 if tape is not None:
@@ -107,8 +110,7 @@ class Feed:
             for frame in frames:
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
                     continue
-                # Pictures that were pushed out have no time base of their own.
-                at = seconds(frame.pts, frame.time_base or packet.time_base)
+                at = seconds(frame.pts, base)
                 if at is None:
                     continue
                 at = clock.time(at)
