@@ -26,6 +26,7 @@ TEMPLATE: Points = np.array(
 them in its own box on 1,100 portraits, made symmetrical, in a square of 1.3 times the box's
 longer side around the box's centre."""
 
+_CENTRE = np.array([[0, 0, 0.5], [0, 0, 0.5]])
 _SMALLEST = 4
 """Pixels of the shorter side below which nothing is halved."""
 
@@ -50,7 +51,7 @@ class Pyramid:
             right = max(min(math.ceil(box[2]) + 1, width), left + 2)
             bottom = max(min(math.ceil(box[3]) + 1, height), top + 2)
         self._levels = [image[top:bottom, left:right]]
-        self._corner = np.array([left, top])
+        self._left, self._top = left, top
 
     def sample(self, maps: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.uint8]:
         """Crops of this picture, shape (maps, rows, columns, 3), RGB, bilinear.
@@ -58,15 +59,15 @@ class Pyramid:
         `maps` has shape (crops, 2, 3), one `Map` per crop.
         """
         crops = np.empty((len(maps), rows, columns, 3), np.uint8)
-        scales = np.sqrt(np.abs(np.linalg.det(maps[:, :, :2])))
-        for crop, back, scale in zip(crops, maps, scales, strict=True):
-            level = self._level(scale)
-            # OpenCV counts from the centre of the first pixel.
-            centre = back @ (0.5, 0.5, 1.0) - self._corner
+        # Plain numbers: for so few of them numpy's calls cost more than the crop.
+        for crop, ((a, b, x), (c, d, y)) in zip(crops, maps.tolist(), strict=True):
+            level = self._level(math.sqrt(abs(a * d - b * c)))
             unit = 0.5**level
+            # OpenCV counts from the centre of the first pixel.
+            x, y = x + (a + b) / 2 - self._left, y + (c + d) / 2 - self._top
             cv2.warpAffine(
                 self._levels[level],
-                np.column_stack([unit * back[:, :2], unit * centre - 0.5]),
+                unit * np.array([[a, b, x], [c, d, y]]) - _CENTRE,
                 (columns, rows),
                 dst=crop,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -108,8 +109,10 @@ def crop_map(landmarks: Points, side: int = CROP_SIDE) -> Map:
 
 def inverted(forward: Map) -> Map:
     """The map that undoes `forward`."""
-    linear = np.linalg.inv(forward[:, :2])
-    return np.column_stack([linear, -linear @ forward[:, 2]])
+    (a, b, x), (c, d, y) = forward.tolist()
+    size = a * d - b * c
+    a, b, c, d = d / size, -b / size, -c / size, a / size
+    return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
 
 
 def align(image: Image, landmarks: Points, side: int = CROP_SIDE) -> NDArray[np.uint8]:
@@ -120,7 +123,13 @@ def align(image: Image, landmarks: Points, side: int = CROP_SIDE) -> NDArray[np.
 
 def sampled(image: Image, back: Map, rows: int, columns: int) -> NDArray[np.uint8]:
     """One crop of a picture, shape (rows, columns, 3), RGB, given the map from it to `image`."""
-    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ back.T
-    box = (*corners.min(axis=0), *corners.max(axis=0))
+    (a, b, x), (c, d, y) = back.tolist()
+    # Its corners: each coordinate is least and greatest where every term is.
+    box = (
+        x + min(a * columns, 0) + min(b * rows, 0),
+        y + min(c * columns, 0) + min(d * rows, 0),
+        x + max(a * columns, 0) + max(b * rows, 0),
+        y + max(c * columns, 0) + max(d * rows, 0),
+    )
     crop: NDArray[np.uint8] = Pyramid(image, box).sample(back[None], rows, columns)[0]
     return crop
