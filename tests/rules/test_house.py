@@ -128,3 +128,16 @@ def test_changelog_and_version_agree() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
     assert f'__version__ = "{version}"' in (ROOT / "monitor" / "__init__.py").read_text()
+
+
+def test_opencv_samples_pictures_and_does_nothing_else() -> None:
+    """Media is opened by ingest and networks run by inference: OpenCV could do both."""
+    other = re.compile(r"\b(VideoCapture|VideoWriter|imread|dnn|imshow|Cascade\w*|Face\w*YN)\b")
+    users = [p for p in SOURCES if "cv2" in p.read_text()]
+    assert users
+    for path in users:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "cv2":
+                raise AssertionError(f"{path}: import cv2 itself, so that its names are seen")
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "cv2":
+                assert not other.fullmatch(node.attr), f"{path}:{node.lineno}"
