@@ -125,7 +125,16 @@ class Trainer:
             return progress
         rng = np.random.default_rng((self._plan.seed, progress.step))
         pairs = stream(self._maker, progress.made)
-        reservoir = Reservoir(pairs, self._plan.reservoir, progress.made)
+        with Reservoir(pairs, self._plan.reservoir, progress.made) as reservoir:
+            self._learn(reservoir, rng, judge)
+        if judge:
+            self._judge(judge)
+        return progress
+
+    def _learn(
+        self, reservoir: Reservoir, rng: np.random.Generator, judge: Judge | None
+    ) -> None:
+        progress = self._progress
         self._network.train()
         faces, border, recipes = reservoir.draw(self._plan.pairs, rng)
         saved = judged = last = time.monotonic()
@@ -146,9 +155,6 @@ class Trainer:
         finally:
             # Also after Ctrl-C: the next run goes on from here.
             self._save(CHECKPOINT)
-        if judge:
-            self._judge(judge)
-        return progress
 
     def _share(self) -> float:
         return max(

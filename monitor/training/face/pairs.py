@@ -6,10 +6,10 @@ import queue
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +169,7 @@ def _plausible(points: Points, typical: Points) -> bool:
     return inside and bool((off < _ASTRAY).all())
 
 
-def stream(maker: PairMaker, first: int = 0) -> Iterator[Pair]:
+def stream(maker: PairMaker, first: int = 0) -> Generator[Pair, None, None]:
     """Pairs from number `first` on, made in one background process of low priority."""
     context = mp.get_context("fork")
     waiting: Any = context.Queue(_WAITING)
@@ -195,9 +195,9 @@ def _make(maker: PairMaker, first: int, waiting: Any) -> None:
 
 
 class Reservoir:
-    """The latest pairs, filled by a thread and drawn from by the trainer."""
+    """The latest pairs, filled by a thread and drawn from by the trainer; closes their stream."""
 
-    def __init__(self, pairs: Iterator[Pair], size: int, made: int) -> None:
+    def __init__(self, pairs: Generator[Pair, None, None], size: int, made: int) -> None:
         self._pairs = pairs
         self._faces = np.zeros((size, 2, SIDE, SIDE, 3), np.uint8)
         self._border = np.zeros((size, CELLS, CELLS), np.float32)
@@ -205,11 +205,22 @@ class Reservoir:
         self._filled = 0
         self._failed: Exception | None = None
         self.made = made
-        threading.Thread(target=self._fill, daemon=True).start()
+        self._ended = False
+        self._thread = threading.Thread(target=self._fill, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        self._thread.join()
 
     def _fill(self) -> None:
         try:
             for number, pair in enumerate(self._pairs):
+                if self._ended:
+                    break
                 at = number % len(self._faces)
                 self._faces[at], self._border[at] = pair.faces, pair.border
                 self._recipe[at] = pair.recipe
@@ -217,6 +228,9 @@ class Reservoir:
                 self.made += 1
         except RuntimeError as error:
             self._failed = error
+        finally:
+            # By the thread that runs it.
+            self._pairs.close()
 
     def draw(
         self, count: int, rng: np.random.Generator

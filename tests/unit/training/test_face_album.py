@@ -1,5 +1,7 @@
 """Albums, the crops cut from them, and the pairs that are made of those."""
 
+import multiprocessing
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,13 @@ from monitor.training.face.album import pictures, read_album
 from monitor.training.face.crops import MARGIN, WIDE_SIDE, Crops, wide_crop, wide_map
 from monitor.training.face.masks import typical_points
 from monitor.training.face.pairs import (
+    Pair,
     PairMaker,
     PairPlan,
     Reservoir,
     held_out,
     read_points,
+    stream,
 )
 from tests.unit.training.test_face_pseudofakes import textured
 
@@ -158,14 +162,24 @@ def test_a_reservoir_gives_what_came_and_reports_an_end() -> None:
     makes = maker(PairPlan(degrading=False))
     some = [makes.pair(i) for i in range(16)]
 
-    def ending() -> object:
+    def ending() -> Generator[Pair, None, None]:
         yield from some
         raise RuntimeError("the process that makes pairs has stopped")
 
-    reservoir = Reservoir(ending(), 64, 0)  # type: ignore[arg-type]
-    faces, border, recipe = reservoir.draw(1, np.random.default_rng(0))
-    assert faces.shape == (1, 2, 224, 224, 3)
-    assert border.shape == (1, 14, 14)
-    assert recipe[0] in {pair.recipe for pair in some}
-    with pytest.raises(RuntimeError, match="stopped"):
-        reservoir.draw(8, np.random.default_rng(0))
+    with Reservoir(ending(), 64, 0) as reservoir:
+        faces, border, recipe = reservoir.draw(1, np.random.default_rng(0))
+        assert faces.shape == (1, 2, 224, 224, 3)
+        assert border.shape == (1, 14, 14)
+        assert recipe[0] in {pair.recipe for pair in some}
+        with pytest.raises(RuntimeError, match="stopped"):
+            reservoir.draw(8, np.random.default_rng(0))
+
+
+def test_a_reservoir_that_is_left_ends_what_fills_it() -> None:
+    before = set(multiprocessing.active_children())
+    pairs = stream(maker(PairPlan(degrading=False)))
+    with Reservoir(pairs, 16, 0) as reservoir:
+        reservoir.draw(1, np.random.default_rng(0))
+        assert len(set(multiprocessing.active_children()) - before) == 1
+    assert set(multiprocessing.active_children()) <= before
+    assert next(pairs, None) is None
