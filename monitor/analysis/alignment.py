@@ -94,11 +94,13 @@ def similarity(source: Points, target: Points) -> Map:
     patterns", for the plane: with points as complex numbers its singular value decomposition
     becomes one division, and a mirror image cannot come out.
     """
-    a = source[:, 0] + 1j * source[:, 1]
-    b = target[:, 0] + 1j * target[:, 1]
-    spread = a - a.mean()
-    turn = np.vdot(spread, b - b.mean()) / np.vdot(spread, spread).real
-    shift = b.mean() - turn * a.mean()
+    a = [complex(x, y) for x, y in source.tolist()]
+    b = [complex(x, y) for x, y in target.tolist()]
+    start, end = sum(a) / len(a), sum(b) / len(b)
+    spread = [point - start for point in a]
+    size = sum(abs(point) ** 2 for point in spread)
+    turn = sum(p.conjugate() * (q - end) for p, q in zip(spread, b, strict=True)) / size
+    shift = end - turn * start
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 

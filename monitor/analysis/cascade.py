@@ -214,6 +214,8 @@ def suppressed(
 
     Indices, most certain first: greedy non-maximum suppression.
     """
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
     order = np.argsort(-scores, kind="stable")
     rivals = overlap(boxes[order], boxes[order], smaller) > limit
     alive = np.ones(len(order), bool)

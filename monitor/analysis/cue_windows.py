@@ -79,8 +79,9 @@ class CueWindower:
         """Add what was found in a picture; windows that end before it were taken by `until`."""
         if frame.crop is not None:
             self._crops.append((frame.time, frame.crop))
-        # Crops are kept for less long than the rest.
-        self._frames.append(replace(frame, crop=None))
+            # Crops are kept for less long than the rest.
+            frame = replace(frame, crop=None)
+        self._frames.append(frame)
 
     def hear(self, start: float, bands: NDArray[np.float32]) -> None:
         """Add sound from call second `start`, shape (frames, SOUND_BANDS)."""

@@ -147,5 +147,7 @@ class FaceWindower:
 
 def _without_crops(frame: FaceFrame) -> FaceFrame:
     """What is left of a picture once its faces are judged: 150 kB less for each of them."""
-    face = None if frame.face is None else replace(frame.face, crop=None)
-    return replace(frame, face=face, others=tuple(replace(o, crop=None) for o in frame.others))
+    if frame.face is None or (frame.face.crop is None and not frame.others):
+        return frame
+    others = tuple(replace(other, crop=None) for other in frame.others)
+    return replace(frame, face=replace(frame.face, crop=None), others=others)

@@ -60,7 +60,7 @@ class Landmarker:
         crop = sampled(image, back, INPUT_SIDE, INPUT_SIDE)
         points, pose, face = self._run(crop[None])
         turn = math.degrees(math.atan2(back[1, 0], back[0, 0]))
-        shown = np.c_[points[0] * INPUT_SIDE, np.ones(len(points[0]))] @ back.T
+        shown = points[0] * INPUT_SIDE @ back[:, :2].T + back[:, 2]
         return Landmarks(
             points=shown.astype(np.float32),
             pose=pose[0] + np.array([0, 0, turn], np.float32),

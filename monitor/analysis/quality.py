@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from monitor.types import SAMPLE_RATE, Waveform
 
 _SILENT = 1e-10
+_WINDOW = np.hanning(512).astype(np.float32)
 
 
 def level_dbfs(samples: Waveform) -> float:
@@ -23,7 +24,7 @@ def bandwidth_hz(samples: Waveform) -> float:
     n = len(samples) // 512 * 512
     if n == 0:
         return 0.0
-    frames = samples[:n].reshape(-1, 512) * np.hanning(512).astype(np.float32)
+    frames = samples[:n].reshape(-1, 512) * _WINDOW
     power = np.square(np.abs(np.fft.rfft(frames, axis=1))).sum(axis=0)
     total = power.sum()
     if total <= _SILENT:
