@@ -1,5 +1,7 @@
 """One participant's path from media to verdict and alerts."""
 
+import math
+
 from monitor.calls import preview
 from monitor.calls.cues import CuePath
 from monitor.calls.face import FacePath
@@ -40,6 +42,8 @@ class Pipeline:
         self._voice: VoicePath | None = None
         self._face: FacePath | None = None
         self._cues: CuePath | None = None
+        self._paused_until = -math.inf
+        """Call seconds; a block of sound that is handed on after a pause may begin within it."""
         self._decision = ParticipantDecision(participant, stages.judges.policies, stages.timing)
         self._challenger = (
             ParticipantDecision(participant, stages.challenger.policies, stages.timing)
@@ -56,8 +60,12 @@ class Pipeline:
         """Take audio in; return whether it completed a window."""
         if self._voice is None:
             self._voice = VoicePath(self._call, self.participant, self._stages)
-        if self._cues is not None and isinstance(media, AudioFrame):
-            self._cues.hear(media)
+        if isinstance(media, Gap) and media.reason is LostReason.PAUSED:
+            self._paused_until = media.span.end
+        elif isinstance(media, AudioFrame):
+            media = media.since(self._paused_until)
+            if self._cues is not None:
+                self._cues.hear(media)
         completed = False
         async for judged in self._voice.push(media, reason):
             self._decide_voice(judged)

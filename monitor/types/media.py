@@ -59,6 +59,11 @@ class AudioFrame:
         """Call seconds just after the last sample."""
         return self.start + len(self.samples) / SAMPLE_RATE
 
+    def since(self, time: float) -> "AudioFrame":
+        """What of it lies after call second `time`; may be empty."""
+        before = round((time - self.start) * SAMPLE_RATE) if time > self.start else 0
+        return AudioFrame(self.participant, time, self.samples[before:]) if before else self
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:

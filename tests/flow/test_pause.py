@@ -10,7 +10,9 @@ import pytest
 from monitor.app import Service
 from monitor.calls.admission import Slots
 from monitor.calls.pause import PauseError, PauseReason
+from monitor.calls.pipeline import Pipeline
 from monitor.calls.registry import Registry
+from monitor.calls.thinning import Thinning
 from monitor.metrics import Metrics
 from monitor.packet import EncodedPacket, Encoding
 from monitor.protocols import Intake
@@ -119,6 +121,33 @@ async def test_a_pause_is_accounted_for_and_nothing_of_it_is_scored_or_kept() ->
     ]
     assert len(rig.packets) > kept
     assert not [p for p in rig.packets if pause.since < p.time < after - 0.3]
+
+
+class Ears:
+    """What the cues are given to hear."""
+
+    def __init__(self) -> None:
+        self.frames: list[AudioFrame] = []
+
+    def hear(self, sound: AudioFrame) -> None:
+        self.frames.append(sound)
+
+
+async def test_sound_of_a_pause_is_not_heard_although_its_block_ends_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts, ears = stages(), Ears()
+    pipeline = Pipeline("call", "remote", parts, MemorySink(), Thinning())
+    monkeypatch.setattr(pipeline, "_cues", ears)
+    reason = LostReason.NETWORK
+    await pipeline.hear(noise(0.0, 1.0, 0.3), reason)
+    await pipeline.hear(Gap("remote", Span(1.0, 2.1), LostReason.PAUSED), reason)
+    for start in (1.75, 2.0, 2.25):
+        await pipeline.hear(noise(start, 0.25, 0.3), reason)
+    assert [len(frame.samples) for frame in ears.frames] == [16_000, 0, 2_400, 4_000]
+    assert [frame.start for frame in ears.frames[2:]] == [2.1, 2.25]
+    assert pipeline.heard == pytest.approx(2.5)
+    parts.executor.close()
 
 
 async def test_a_pause_of_pictures_is_accounted_for_too() -> None:

@@ -131,9 +131,7 @@ class Trainer:
             self._judge(judge)
         return progress
 
-    def _learn(
-        self, reservoir: Reservoir, rng: np.random.Generator, judge: Judge | None
-    ) -> None:
+    def _learn(self, reservoir: Reservoir, rng: np.random.Generator, judge: Judge | None) -> None:
         progress = self._progress
         self._network.train()
         faces, border, recipes = reservoir.draw(self._plan.pairs, rng)
