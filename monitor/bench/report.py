@@ -33,7 +33,8 @@ def table(results: Sequence[Mapping[str, Any]], naive: Mapping[str, Any] | None)
             lines.append(f"{r['title']}: " + ", ".join(parts))
     if naive is not None:
         words = (
-            "The naive peer carries {calls_at_once:.2f} calls, {cpu_ms_per_call_second:.0f} ms each"
+            "The naive peer carries {calls_at_once:.2f} calls, {cpu_ms_per_call_second:.0f} ms "
+            "each; of voice alone {voice_calls_at_once:.2f}"
         )
         lines += ["", words.format_map(naive)]
     return "\n".join(lines)
