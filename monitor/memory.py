@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 EVERY = 10.0
 """Seconds: a burst of pictures leaves several megabytes behind, and another call's begins soon."""
@@ -47,5 +47,4 @@ async def returned(every: float = EVERY) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.gather(task, return_exceptions=True)

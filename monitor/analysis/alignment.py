@@ -26,7 +26,6 @@ TEMPLATE: Points = np.array(
 them in its own box on 1,100 portraits, made symmetrical, in a square of 1.3 times the box's
 longer side around the box's centre."""
 
-_CENTRE = np.array([[0, 0, 0.5], [0, 0, 0.5]])
 _SMALLEST = 4
 """Pixels of the shorter side below which nothing is halved."""
 
@@ -67,7 +66,7 @@ class Pyramid:
             x, y = x + (a + b) / 2 - self._left, y + (c + d) / 2 - self._top
             cv2.warpAffine(
                 self._levels[level],
-                unit * np.array([[a, b, x], [c, d, y]]) - _CENTRE,
+                unit * np.array([[a, b, x], [c, d, y]]) - np.array([0, 0, 0.5]),
                 (columns, rows),
                 dst=crop,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -95,10 +95,9 @@ def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:
     width = first.format.bytes * (1 if first.format.is_planar else first.layout.nb_channels)
     samples = sum(frame.samples for frame in frames)
     joined = av.AudioFrame(first.format.name, first.layout.name, samples, align=1)
-    planes = zip(joined.planes, *(frame.planes for frame in frames), strict=True)
-    for whole, *parts in planes:
-        sizes = [width * frame.samples for frame in frames]
-        whole.update(b"".join(memoryview(p)[:n] for p, n in zip(parts, sizes, strict=True)))
+    for number, whole in enumerate(joined.planes):
+        parts = (memoryview(frame.planes[number])[: width * frame.samples] for frame in frames)
+        whole.update(b"".join(parts))
     joined.sample_rate = first.sample_rate
     return joined
 
