@@ -1,11 +1,12 @@
 """Results → a table and a plot (SVG), for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 720, 360, 56, 24
-_COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df")
+_COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#0b7285")
 
 
 def table(results: Sequence[Mapping[str, Any]], naive: Mapping[str, Any] | None) -> str:
@@ -57,10 +58,11 @@ def plot(results: Sequence[Mapping[str, Any]]) -> str:
     ]
     for share in (0.25, 0.5, 0.75, 1.0):
         x, y = at(most * share, 0).split(",")
-        parts.append(f'<text x="{x}" y="{float(y) + 16}" text-anchor="end">{most * share:g}</text>')
+        row, calls = float(y) + 16, f"{most * share:.0f}"
+        parts.append(f'<text x="{x}" y="{row}" text-anchor="end">{calls}</text>')
         y, cost = at(0, highest * share).split(",")[1], f"{highest * share:.0f}"
         parts.append(f'<text x="{_LEFT - 6}" y="{y}" text-anchor="end">{cost}</text>')
-    for place, (r, colour) in enumerate(zip(results, _COLOURS, strict=False)):
+    for place, (r, colour) in enumerate(zip(results, cycle(_COLOURS), strict=False)):
         points = sorted((t["calls"], t["cost"], not t["broken"]) for t in r["trials"])
         line = " ".join(at(calls, cost) for calls, cost, _ in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
