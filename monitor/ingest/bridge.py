@@ -4,7 +4,7 @@ import threading
 
 from monitor.packet import PacketTarget
 from monitor.protocols import Intake, Media
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks
 
 _HOLE = 0.1
 """Seconds; what times differ by less is rounding."""
@@ -16,6 +16,10 @@ class Bridge:
     def __init__(self) -> None:
         self.until: float | None = None
         """Call seconds up to which media was handed over; None before the first frame."""
+        self._counted: float | None = None
+        """Call seconds up to which the media was handed over that time is counted by: the sound
+        where there is any. Pictures are no measure: sound waits for its block to be complete, so
+        that a picture may come before the sound of an earlier moment."""
         self._intake: Intake | None = None
         self._tracks: Tracks | None = None
         self._fresh = True
@@ -64,19 +68,21 @@ class Bridge:
             return [] if media == known else [media]
         if isinstance(media, Gap):
             return [media]
-        counts = isinstance(media, AudioFrame) or not (self._tracks and self._tracks.audio)
-        start = media.start if isinstance(media, AudioFrame) else media.time
-        end = media.end if isinstance(media, AudioFrame) else media.time
+        if isinstance(media, AudioFrame):
+            counts, start, end = True, media.start, media.end
+        else:
+            counts, start, end = not (self._tracks and self._tracks.audio), media.time, media.time
         with self._lock:
-            before = self._gap(media, start) if self._fresh else []
-            if counts:
-                self._fresh = False
-                self.until = max(self.until or 0.0, end)
-            return [*before, media]
+            self.until = max(self.until or 0.0, end)
+            if not counts:
+                return [media]
+            gap = self._gap(media.participant, start) if self._fresh else []
+            self._fresh = False
+            self._counted = max(self._counted or 0.0, end)
+            return [*gap, media]
 
-    def _gap(self, media: AudioFrame | VideoFrame, until: float) -> list[Media]:
-        since = self.until
+    def _gap(self, participant: str, until: float) -> list[Media]:
+        since = self._counted
         if since is None or until - since <= _HOLE:
             return []
-        self.until = until
-        return [Gap(media.participant, Span(since, until), LostReason.RECONNECT)]
+        return [Gap(participant, Span(since, until), LostReason.RECONNECT)]
