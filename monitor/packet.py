@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 AS_ARRIVED = frozenset(
-    {"opus", "aac", "mp3", "g722", "pcm_mulaw", "pcm_alaw", "pcm_s16le", "pcm_s16be"}
+    {"opus", "aac", "mp3", "g722", "g729", "pcm_mulaw", "pcm_alaw", "pcm_s16le", "pcm_s16be"}
     | {"h264", "hevc", "vp8", "vp9", "mjpeg"}
 )
 """FFmpeg's names of what evidence can hold without encoding it anew."""

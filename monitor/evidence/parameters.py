@@ -10,8 +10,13 @@ from dataclasses import dataclass, replace
 
 from monitor.packet import EncodedPacket, Encoding
 
-_WAVE_TAGS = {"pcm_mulaw": (7, 8), "pcm_alaw": (6, 8), "g722": (0x028F, 4)}
-"""Format tag and bits per sample."""
+_WAVE_TAGS = {
+    "pcm_mulaw": (7, 1, 8),
+    "pcm_alaw": (6, 1, 8),
+    "g722": (0x028F, 1, 4),
+    "g729": (0x0083, 10, 1),
+}
+"""Format tag, bytes of a block of one channel, bits per sample."""
 _PLAIN = {
     "pcm_s16le": "A_PCM/INT/LIT",
     "pcm_s16be": "A_PCM/INT/BIG",
@@ -97,10 +102,11 @@ def _opus(encoding: Encoding) -> bytes:
 
 
 def _wave(encoding: Encoding) -> bytes:
-    tag, bits = _WAVE_TAGS[encoding.codec]
+    tag, block, bits = _WAVE_TAGS[encoding.codec]
     channels, rate = encoding.channels or 1, encoding.rate
     bytes_a_second = rate * channels * bits // 8
-    return struct.pack("<HHIIHHH", tag, channels, rate, bytes_a_second, channels, bits, 0)
+    block *= channels
+    return struct.pack("<HHIIHHH", tag, channels, rate, bytes_a_second, block, bits, 0)
 
 
 def _parameter_sets(

@@ -24,6 +24,8 @@ _SLACK = 0.01
 """Seconds by which timestamps are rounded; a lost packet is at least as long."""
 _DTX_BYTES = 2
 """An Opus packet this short says: silence from here on."""
+_G729_FRAME, _G729_SILENCE = 10, 2
+"""Bytes of 10 ms of sound, and of what says at a packet's end that silence follows (Annex B)."""
 LONGEST_PAUSE = 10.0
 """Seconds of unsent silence that are filled in; a longer pause is the source's absence."""
 
@@ -43,6 +45,7 @@ _CODECS = {
     "opus": _Codec("libopus", 48_000, 48_000, Encoding("audio", "opus", 48_000, 2)),
     "g722": _Codec("g722", 16_000, 8_000, Encoding("audio", "g722", 16_000, 1)),
     "pcmu": _Codec("pcm_mulaw", 8_000, 8_000, Encoding("audio", "pcm_mulaw", 8_000, 1)),
+    "g729": _Codec("g729", 8_000, 8_000, Encoding("audio", "g729", 8_000, 1)),
     "pcma": _Codec("pcm_alaw", 8_000, 8_000, Encoding("audio", "pcm_alaw", 8_000, 1)),
 }
 
@@ -80,6 +83,8 @@ class Hearing:
         self._frame = 0
         """Duration of the latest packet's sound in timestamp units."""
         self._last = b""
+        self._restarted = False
+        """Whether another stream has begun, of which nothing was heard yet."""
 
     def push(self, packet: RtpPacket, offset: float) -> Iterator[AudioFrame | Gap]:
         """Take a packet in; `offset` is call seconds minus monotonic seconds."""
@@ -106,11 +111,14 @@ class Hearing:
     def _hear(self, delivery: Delivery, offset: float) -> Iterator[AudioFrame | Gap]:
         packet = delivery.packet
         name = self._codecs.get(packet.payload_type)
-        if name is None or not packet.payload:
+        payload = without_silence(packet.payload) if name == "g729" else packet.payload
+        self._restarted = self._restarted or delivery.restarted
+        if name is None or not payload:
             # Nothing to hear; an empty packet would also end FFmpeg's decoder.
             return
         arrived = max(0.0, packet.arrived + offset)
-        restarted = delivery.restarted or _CODECS[name] is not self._codec
+        restarted = self._restarted or _CODECS[name] is not self._codec
+        self._restarted = False
         if restarted:
             yield from self._block()
             self._restart(_CODECS[name])
@@ -123,14 +131,14 @@ class Hearing:
         silence = silent / self._codec.clock
         if silence > _SLACK and self._heard is not None and silence <= LONGEST_PAUSE:
             yield from self._pause(min(silence, at - self._heard))
-        frames = self._decode(packet.payload)
+        frames = self._decode(payload)
         if frames is None:
             self.undecodable += 1
             return
         length = self._frame / self._codec.clock
         if self.keep is not None:
             encoding = self._codec.encoding
-            self.keep(EncodedPacket(self._participant, encoding, packet.payload, at, length, True))
+            self.keep(EncodedPacket(self._participant, encoding, payload, at, length, True))
         if self._heard is not None:
             # Timestamps are rounded; only a real hole moves the time.
             if at - self._heard >= _SLACK:
@@ -141,7 +149,7 @@ class Hearing:
                 yield Gap(self._participant, Span(start, at), reason)
             elif at - self._heard > -_SLACK:
                 at = self._heard
-        self._last = packet.payload
+        self._last = payload
         self._due = delivery.timestamp + self._frame
         self._heard = max(self._heard or 0.0, at + length)
         if not self._waiting:
@@ -216,3 +224,9 @@ class Hearing:
         samples = np.concatenate(parts)
         self._heard = self._given = start + len(samples) / SAMPLE_RATE
         yield AudioFrame(self._participant, start, samples)
+
+
+def without_silence(payload: bytes) -> bytes:
+    """A G.729 packet without the description of silence at its end, which FFmpeg cannot decode."""
+    described = len(payload) % _G729_FRAME == _G729_SILENCE
+    return payload[:-_G729_SILENCE] if described else payload

@@ -16,7 +16,7 @@ LONGEST = 32 * 1024
 """Characters."""
 _MOST = 16
 """Streams of one offer."""
-CODECS = frozenset({"pcmu", "pcma", "g722", "opus"})
+CODECS = frozenset({"pcmu", "pcma", "g722", "g729", "opus"})
 """What is decoded, as lower-case encoding names."""
 _PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
 _SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})

@@ -139,7 +139,7 @@ def packets(data: bytes) -> Iterator[RtpPacket]:
         ssrc, number, stamp, kind, wait, size = struct.unpack_from(">BHIBBB", data, at)
         arrived += wait / 100
         payload = data[at + 10 : at + 10 + size]
-        yield RtpPacket(ssrc & 1, number, stamp, 96 + kind % 5, payload, arrived)
+        yield RtpPacket(ssrc & 1, number, stamp, 96 + kind % 6, payload, arrived)
         at += 10 + size
 
 
@@ -159,7 +159,7 @@ def jitter(data: bytes) -> None:
 
 def hearing(data: bytes) -> None:
     """Packets whose payload is decoded: call time never runs backwards far."""
-    codecs = {96: "opus", 97: "pcmu", 98: "pcma", 99: "g722"}
+    codecs = {96: "opus", 97: "pcmu", 98: "pcma", 99: "g722", 100: "g729"}
     heard = Hearing("remote", codecs, 0.08)
     until = 0.0
     for packet in packets(data):

@@ -1,10 +1,14 @@
 """SIPp as a session recording client: it calls, tells who speaks, holds and hangs up."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.rig.process import Process, free_port, wait_until
 
+Codec = tuple[int, str]
+"""Payload type and encoding name."""
+PCMU, PCMA, G729 = (0, "PCMU"), (8, "PCMA"), (18, "G729")
 METADATA = """<?xml version="1.0" encoding="UTF-8"?>
 <recording xmlns="urn:ietf:params:xml:ns:recording:1">
 <datamode>complete</datamode>
@@ -31,12 +35,12 @@ o=SRC 1 {version} IN IP[local_ip_type] [local_ip]
 s=-
 c=IN IP[media_ip_type] [media_ip]
 t=0 0
-m=audio 6000 {profile} 0
-a=rtpmap:0 PCMU/8000
+m=audio 6000 {profile} {one[0]}
+a=rtpmap:{one[0]} {one[1]}/8000
 a=label:1
 a={direction}
-{crypto}m=audio 6002 {profile} 8
-a=rtpmap:8 PCMA/8000
+{crypto}m=audio 6002 {profile} {two[0]}
+a=rtpmap:{two[0]} {two[1]}/8000
 a=label:2
 a={direction}
 {crypto}"""
@@ -72,23 +76,40 @@ def _request(method: str, number: int, more: str = "", body: str = "") -> str:
     return _message(text.replace("[routes]\n", "[routes]\n" if number > 1 else ""), method != "ACK")
 
 
-def _offer(version: int, direction: str, key: str, metadata: str) -> str:
-    crypto = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\n" if key else ""
-    profile = "RTP/SAVP" if key else "RTP/AVP"
-    sdp = _SDP.format(version=version, direction=direction, crypto=crypto, profile=profile)
+@dataclass(frozen=True)
+class Offer:
+    """What stays the same in every offer of a session."""
+
+    metadata: str
+    key: str
+    """Of SRTP in base64; "" for RTP."""
+    codecs: tuple[Codec, Codec]
+
+
+def _offer(version: int, direction: str, offer: Offer) -> str:
+    crypto = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{offer.key}\n" if offer.key else ""
+    one, two = offer.codecs
+    sdp = _SDP.format(
+        version=version,
+        direction=direction,
+        crypto=crypto,
+        profile="RTP/SAVP" if offer.key else "RTP/AVP",
+        one=one,
+        two=two,
+    )
     sdp = f"--part\nContent-Type: application/sdp\n\n{sdp}"
     more = "Content-Type: application/rs-metadata+xml\nContent-Disposition: recording-session"
-    return f"{sdp}--part\n{more}\n\n{metadata}--part--\n"
+    return f"{sdp}--part\n{more}\n\n{offer.metadata}--part--\n"
 
 
-def _invite(number: int, version: int, direction: str, key: str, metadata: str) -> str:
+def _invite(number: int, version: int, direction: str, offer: Offer) -> str:
     more = (
         "Require: siprec\nSupported: timer\nSession-Expires: 1800\n"
         "Content-Type: multipart/mixed;boundary=part\n"
     )
     taken = "inactive" if direction == "inactive" else "recvonly"
     return "\n".join([
-        _request("INVITE", number, more, _offer(version, direction, key, metadata)),
+        _request("INVITE", number, more, _offer(version, direction, offer)),
         '<recv response="100" optional="true"/>',
         f'<recv response="200" rrs="true">{_HEAR.format(taken=taken)}</recv>',
         _request("ACK", number),
@@ -96,15 +117,20 @@ def _invite(number: int, version: int, direction: str, key: str, metadata: str) 
 
 
 def scenario(
-    session: str, seconds: float, hold: float = 0.0, after: float = 0.0, key: str = ""
+    session: str,
+    seconds: float,
+    hold: float = 0.0,
+    after: float = 0.0,
+    key: str = "",
+    codecs: tuple[Codec, Codec] = (PCMU, PCMA),
 ) -> str:
     """A session of `seconds`; then a hold and some more, if wanted. `key` is SRTP's in base64."""
-    metadata = METADATA.format(session=session)
-    steps = [_invite(1, 1, "sendonly", key, metadata), _pause(seconds)]
+    offer = Offer(METADATA.format(session=session), key, codecs)
+    steps = [_invite(1, 1, "sendonly", offer), _pause(seconds)]
     number = 2
     if hold:
-        steps += [_invite(2, 2, "inactive", key, metadata), _pause(hold)]
-        steps += [_invite(3, 3, "sendonly", key, metadata), _pause(after)]
+        steps += [_invite(2, 2, "inactive", offer), _pause(hold)]
+        steps += [_invite(3, 3, "sendonly", offer), _pause(after)]
         number = 4
     steps += [_request("BYE", number), '<recv response="200"/>']
     body = "\n".join(steps)

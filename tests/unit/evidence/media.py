@@ -15,7 +15,13 @@ RATES = {"opus": 48_000, "aac": 48_000, "g722": 16_000}
 def sound(
     codec: str = "opus", seconds: float = 2.0, start: float = 0.0, participant: str = "remote"
 ) -> list[EncodedPacket]:
-    """A tone."""
+    """A tone; of G.729, which FFmpeg cannot encode, any sound."""
+    if codec == "g729":
+        encoding = Encoding("audio", codec, rate=8_000, channels=1)
+        return [
+            EncodedPacket(participant, encoding, bytes([i % 97]) * 10, start + i * 0.01, 0.01, True)
+            for i in range(round(seconds * 100))
+        ]
     rate = RATES.get(codec, 8_000)
     encoder = cast(
         av.AudioCodecContext,

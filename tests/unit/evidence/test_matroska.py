@@ -10,7 +10,7 @@ from monitor.evidence.parameters import nal_units
 from monitor.packet import AS_ARRIVED, EncodedPacket, Encoding
 from tests.unit.evidence.media import frames, mixed, pictures, sound
 
-AUDIO = ("opus", "pcm_mulaw", "pcm_alaw", "g722", "pcm_s16le", "pcm_s16be", "aac")
+AUDIO = ("opus", "pcm_mulaw", "pcm_alaw", "g722", "g729", "pcm_s16le", "pcm_s16be", "aac")
 VIDEO = ("h264", "hevc", "vp8", "vp9", "mjpeg")
 
 

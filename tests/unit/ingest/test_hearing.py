@@ -90,13 +90,44 @@ def test_a_long_absence_is_no_pause() -> None:
 
 @pytest.mark.parametrize(
     ("name", "pt", "size", "step"), [("pcmu", 0, 160, 160), ("pcma", 8, 160, 160),
-                                     ("g722", 9, 160, 160)]
+                                     ("g722", 9, 160, 160), ("g729", 18, 20, 160)]
 )  # fmt: skip
 def test_telephone_codecs(name: str, pt: int, size: int, step: int) -> None:
     packets = [rtp(n, n * 0.02, bytes([n]) * size, n * step, pt) for n in range(20) if n != 5]
     media = play(Hearing("remote", {pt: name}, 0.08), packets)
     assert sounding(media) == pytest.approx(19 * 0.02, abs=0.004)
     assert sum(g.span.duration for g in lost(media)) == pytest.approx(0.02, abs=0.004)
+
+
+def test_a_g729_sender_says_that_silence_follows() -> None:
+    sound, silence = bytes(range(20)), b"\x2a\x80"
+    packets = [rtp(n, n * 0.02, sound, n * 160, 18) for n in range(10)]
+    # At the end of the last packet's sound, then again by itself as the noise changes.
+    packets.append(rtp(10, 0.2, sound[:10] + silence, 1600, 18))
+    packets.append(rtp(11, 0.5, silence, 4000, 18))
+    packets += [rtp(12 + n, 1.0 + n * 0.02, sound, 8000 + n * 160, 18) for n in range(10)]
+    hearing = Hearing("remote", {18: "g729"}, 0.08)
+    kept: list[EncodedPacket] = []
+    hearing.keep = kept.append
+    media = play(hearing, packets)
+    assert (lost(media), hearing.undecodable) == ([], 0)
+    assert sounding(media) == pytest.approx(1.2, abs=0.005)
+    # What players cannot decode is not kept.
+    assert [len(p.payload) for p in kept] == [20] * 10 + [10] + [20] * 10
+
+
+def test_a_stream_that_begins_with_what_is_no_sound_begins_anew_all_the_same() -> None:
+    hearing = Hearing("remote", {18: "g729"}, 0.08)
+    play(hearing, [rtp(n, n * 0.02, bytes(20), n * 160, 18) for n in range(10)])
+    again = [RtpPacket(2, 900, 5_000_000, 18, b"\x2a\x80", 1.0)]
+    again += [
+        RtpPacket(2, 901 + n, 5_000_160 + n * 160, 18, bytes(20), 1.02 + n * 0.02)
+        for n in range(10)
+    ]
+    media = play(hearing, again)
+    (gap,) = lost(media)
+    assert gap.span.end == pytest.approx(1.02, abs=0.01)
+    assert sounding(media) == pytest.approx(0.2, abs=0.005)
 
 
 def test_packets_are_kept_in_order_at_their_time_and_only_if_wanted() -> None:
