@@ -20,6 +20,8 @@ Signals = NDArray[np.float32]
 """Shape (recordings, samples), 16 kHz."""
 NARROW_RATE = 8_000
 _OPUS_LOW = [codec.name for codec in CODECS].index("opus-low")
+_CODEC_SHARES = np.array([codec.weight for codec in CODECS]) / sum(c.weight for c in CODECS)
+_AMR = [codec.name for codec in CODECS].index("amr")
 _MU = 255.0
 _A = 87.6
 
@@ -35,7 +37,7 @@ class ChannelOdds:
     """Low-pass, high-pass or both."""
     telephone: float = 0.35
     """8 kHz and a companding quantiser: G.711."""
-    codec: float = 0.16
+    codec: float = 0.3
     """A real encoder and decoder: the dearest impairment by far."""
     gain_control: float = 0.15
     noise_removal: float = 0.15
@@ -103,7 +105,8 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
             level -= np.minimum(np.maximum(frequency - top, 0) * slope, 80)
         if rng.random() < 0.6:
             level -= np.minimum(np.maximum(rng.uniform(50, 350) - frequency, 0) * slope, 40)
-    codec = CODECS[int(rng.integers(len(CODECS)))] if rng.random() < odds.codec else None
+    coded = rng.random() < odds.codec
+    codec = CODECS[int(rng.choice(len(CODECS), p=_CODEC_SHARES))] if coded else None
     loss = rng.uniform(0.01, 0.12) if rng.random() < odds.loss else 0.0
     if loss and codec is None and rng.random() < odds.lossy_opus:
         codec = CODECS[_OPUS_LOW]
@@ -157,10 +160,14 @@ def transmit(signals: Signals, channel: ChannelDraw) -> Signals:
         out = suppress_noise(out, *channel.noise_removal)
     if channel.gain_control:
         out = control_gain(out, *channel.gain_control)
-    if channel.telephone:
+    # From a mobile or voice-over-IP leg a call goes on through G.711, hardly the other way round.
+    relayed = channel.codec is not None and channel.codec.rate == NARROW_RATE
+    if channel.telephone and not relayed:
         out = _telephone(out, channel.telephone, channel.gain)
     if channel.codec:
         out = np.stack([through_codec(one, channel.codec, channel.bit_rate) for one in out])
+    if channel.telephone and relayed:
+        out = _telephone(out, channel.telephone, channel.gain)
     if channel.loss:
         out = lose_packets(out, channel.loss, channel.conceal, rng)
     level = np.float32(channel.gain * 0.1)
@@ -254,6 +261,11 @@ def through_g711(samples: Waveform) -> Waveform:
     coded = compand(narrow, "mu").astype(np.float32)
     back: Waveform = resample(coded, len(samples))[0] * np.float32(level / 0.1)
     return back
+
+
+def through_mobile(samples: Waveform) -> Waveform:
+    """AMR at 7.4 kb/s, as of a mobile telephone at the edge of its cell; length and level kept."""
+    return through_codec(samples, CODECS[_AMR], 7_400)
 
 
 def through_poor_network(samples: Waveform) -> Waveform:

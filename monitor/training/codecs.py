@@ -11,6 +11,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from monitor.ingest.convert import AudioConverter
+from monitor.training import g729
 from monitor.training.store import to_pcm
 from monitor.types import SAMPLE_RATE, Waveform
 
@@ -26,17 +27,23 @@ class Codec:
     """Hz"""
     bit_rates: tuple[int, ...]
     """bit/s; empty if the codec has one."""
+    weight: float = 1.0
+    """How often it is drawn, against 1: what models the voice instead of the wave changes it
+    most, and speech through it is easily taken for a synthesiser's."""
 
 
 CODECS: Sequence[Codec] = (
     Codec("opus-wide", "libopus", "ogg", 16_000, (16_000, 20_000, 24_000, 32_000)),
-    Codec("amr", "libopencore_amrnb", "amr", 8_000, (4_750, 5_900, 7_400, 7_950, 10_200, 12_200)),
+    Codec(
+        "amr", "libopencore_amrnb", "amr", 8_000, (4_750, 5_900, 7_400, 7_950, 10_200, 12_200), 3
+    ),
     Codec("opus-low", "libopus", "ogg", 16_000, (8_000, 10_000, 12_000, 14_000)),
     Codec("mp3", "libmp3lame", "mp3", 16_000, (16_000, 24_000, 32_000, 48_000, 64_000)),
-    Codec("opus-narrow", "libopus", "ogg", 8_000, (6_000, 8_000, 10_000, 12_000)),
+    Codec("opus-narrow", "libopus", "ogg", 8_000, (6_000, 8_000, 10_000, 12_000), 1.5),
     Codec("g722", "g722", "", 16_000, ()),
     Codec("aac", "aac", "adts", 16_000, (24_000, 32_000, 48_000)),
     Codec("g726", "g726", "wav", 8_000, (16_000, 24_000, 32_000, 40_000)),
+    Codec("g729", "g729", "", 8_000, (), 3),
 )
 """Telephone networks, conferences, and what messengers and web pages pack speech into."""
 
@@ -85,14 +92,21 @@ def _container(audio: Waveform, codec: Codec, bit_rate: int) -> Waveform:
 
 def _bare(audio: Waveform, codec: Codec) -> Waveform:
     """From packet to packet, for a codec without a container of its own."""
-    encoder = _context(codec, "w")
-    encoder.format = av.AudioFormat("s16")
+    frames = _frames(audio, "s16", codec.rate)
+    if codec.encoder == "g729":
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+        packets = (av.Packet(payload) for payload in g729.encode(samples))
+    else:
+        encoder = _context(codec, "w")
+        encoder.format = av.AudioFormat("s16")
+        packets = (packet for frame in frames for packet in encoder.encode(frame))
     decoder = _context(codec, "r")
     converter = AudioConverter()
     parts = []
-    for frame in _frames(audio, "s16", codec.rate):
-        for packet in encoder.encode(frame):
-            parts += [converter.convert(decoded) for decoded in decoder.decode(packet)]
+    for packet in packets:
+        for decoded in decoder.decode(packet):
+            decoded.pts = None
+            parts.append(converter.convert(decoded))
     return np.concatenate([*parts, converter.flush()])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711, through_poor_network
+from monitor.training.channel import through_g711, through_mobile, through_poor_network
 from monitor.training.clips import Clip, Split
 from monitor.training.gate import find_speech
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
@@ -23,7 +23,8 @@ from monitor.types import SAMPLE_RATE, Waveform
 CLEAN = "clean"
 G711 = "g711"
 OPUS = "opus"
-CHANNELS = (CLEAN, G711, OPUS)
+MOBILE = "mobile"
+CHANNELS = (CLEAN, G711, OPUS, MOBILE)
 COLUMNS = (
     "clip",
     "source",
@@ -101,7 +102,7 @@ def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
 
 def through(samples: Waveform, channel: str) -> Waveform:
     """A recording as one of CHANNELS delivers it."""
-    lines = {G711: through_g711, OPUS: through_poor_network}
+    lines = {G711: through_g711, OPUS: through_poor_network, MOBILE: through_mobile}
     return lines[channel](samples) if channel in lines else samples
 
 
