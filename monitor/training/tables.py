@@ -5,7 +5,12 @@ from typing import Any
 
 from monitor.training.scoring import CHANNELS
 
-_NAMES = {"clean": "clean", "g711": "G.711", "opus": "Opus 12 kb/s, 5 % lost"}
+_NAMES = {
+    "clean": "clean",
+    "g711": "G.711",
+    "opus": "Opus 12 kb/s, 5 % lost",
+    "mobile": "AMR 7.4 kb/s",
+}
 _HEADS = " | ".join(_NAMES[channel] for channel in CHANNELS)
 _RULE = "---|" * len(CHANNELS)
 
