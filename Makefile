@@ -38,7 +38,7 @@ help:
 	@echo "make bench-face   CPU time of each face's parts, beside a voice window"
 	@echo "make bench-console what an open console costs the service, 20 calls at once"
 	@echo "make bench-voice  CPU time of the voice scorer per window"
-	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-ablate | voice-denoised | voice-policy"
+	@echo "make voice-data | voice-train | voice-export | voice-score | voice-evaluate | voice-floor | voice-ablate | voice-denoised | voice-codecs | voice-policy"
 	@echo "make face-crops | face-twins | face-looks | face-train | face-export | face-evaluate | face-survival | face-ablate | face-cues"
 
 $(BIN)/python:
@@ -143,7 +143,7 @@ soak: $(VENV)/.dev packages recordings
 bench-voice: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.voice_cost $(BENCH)
 
-voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-ablate voice-denoised voice-policy: $(VENV)/.dev
+voice-data voice-train voice-export voice-score voice-evaluate voice-floor voice-ablate voice-denoised voice-codecs voice-policy: $(VENV)/.dev
 	$(BIN)/python -m monitor.training $@
 
 face-crops face-twins face-looks face-train face-export face-evaluate face-survival face-ablate face-cues: $(VENV)/.dev

@@ -18,8 +18,9 @@ from monitor.decision.reference import ScoredWindow
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Model, sha256
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711
+from monitor.training.channel import through_g711, through_mobile
 from monitor.training.clips import Clip, Split, fraction
+from monitor.training.codecs import codec_named
 from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,
@@ -32,7 +33,7 @@ PAUSE_SECONDS = 0.4
 LONGEST_SECONDS = 300.0
 _LEVEL = 0.05
 """Root-mean-square level that every recording is brought to."""
-CHANNELS = {"clean": 0.4, "g711": 0.4, "noisy": 0.2}
+CHANNELS = {"clean": 0.35, "g711": 0.3, "mobile": 0.15, "noisy": 0.2}
 """Shares of the speakers that call through each channel."""
 
 
@@ -88,6 +89,9 @@ def through_channel(audio: Waveform, channel: str, seed: int) -> Waveform:
         noise += (rng.standard_normal(len(audio)) * float(noise.std()) / 4).astype(np.float32)
         gain = speech / float(noise.std()) * 10 ** (-rng.uniform(3, 15) / 20)
         audio = np.clip(audio + gain * noise, -1, 1).astype(np.float32)
+    if channel == "mobile":
+        rates = codec_named("amr").bit_rates
+        return through_mobile(audio, int(np.random.default_rng(seed).choice(rates)))
     return through_g711(audio) if channel == "g711" else audio
 
 

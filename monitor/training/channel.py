@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from monitor.training.codecs import CODECS, Codec, through_codec
+from monitor.training.codecs import CODECS, Codec, codec_named, through_codec
 from monitor.training.packets import CONCEALMENTS, REPEAT, lose_packets
 from monitor.training.processing import control_gain, suppress_noise
 from monitor.types import SAMPLE_RATE, Waveform
@@ -19,9 +19,7 @@ from monitor.types import SAMPLE_RATE, Waveform
 Signals = NDArray[np.float32]
 """Shape (recordings, samples), 16 kHz."""
 NARROW_RATE = 8_000
-_OPUS_LOW = [codec.name for codec in CODECS].index("opus-low")
 _CODEC_SHARES = np.array([codec.weight for codec in CODECS]) / sum(c.weight for c in CODECS)
-_AMR = [codec.name for codec in CODECS].index("amr")
 _MU = 255.0
 _A = 87.6
 
@@ -109,7 +107,7 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
     codec = CODECS[int(rng.choice(len(CODECS), p=_CODEC_SHARES))] if coded else None
     loss = rng.uniform(0.01, 0.12) if rng.random() < odds.loss else 0.0
     if loss and codec is None and rng.random() < odds.lossy_opus:
-        codec = CODECS[_OPUS_LOW]
+        codec = codec_named("opus-low")
     return ChannelDraw(
         seed=int(rng.integers(2**32)),
         gain=float(10 ** rng.uniform(-1.5, 0)),
@@ -263,14 +261,14 @@ def through_g711(samples: Waveform) -> Waveform:
     return back
 
 
-def through_mobile(samples: Waveform) -> Waveform:
-    """AMR at 7.4 kb/s, as of a mobile telephone at the edge of its cell; length and level kept."""
-    return through_codec(samples, CODECS[_AMR], 7_400)
+def through_mobile(samples: Waveform, bit_rate: int = 7_400) -> Waveform:
+    """AMR, by default as of a mobile telephone at the edge of its cell; length and level kept."""
+    return through_codec(samples, codec_named("amr"), bit_rate)
 
 
 def through_poor_network(samples: Waveform) -> Waveform:
     """Opus at 12 kb/s of which 5 % of the packets are lost and concealed; the same every time."""
-    coded = through_codec(samples, CODECS[_OPUS_LOW], 12_000)[None]
+    coded = through_codec(samples, codec_named("opus-low"), 12_000)[None]
     heard: Waveform = lose_packets(coded, 0.05, REPEAT, np.random.default_rng(len(samples)))[0]
     return heard
 

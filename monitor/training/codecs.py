@@ -48,6 +48,11 @@ CODECS: Sequence[Codec] = (
 """Telephone networks, conferences, and what messengers and web pages pack speech into."""
 
 
+def codec_named(name: str) -> Codec:
+    """One of CODECS; raises StopIteration if there is none of this name."""
+    return next(codec for codec in CODECS if codec.name == name)
+
+
 def through_codec(samples: Waveform, codec: Codec, bit_rate: int) -> Waveform:
     """Encode and decode; same length, delay left in, level kept."""
     peak = float(np.max(np.abs(samples), initial=1e-6))

@@ -21,8 +21,9 @@ from monitor.training.clips import Split
 WINDOWS_PER_CALL = 30
 """Most windows one call gives to the calibration: long calls must not outweigh short ones."""
 SOURCE = (
-    "held-out human speech of the development data: read speech for the most part, two fifths "
-    "of the speakers through G.711, one fifth with noise, most calls shorter than a minute"
+    "held-out human speech of the development data: read speech for the most part, three tenths "
+    "of the speakers through G.711, a seventh through AMR, a fifth with noise, most calls shorter "
+    "than a minute"
 )
 
 

@@ -15,6 +15,7 @@ from monitor.training import ablation, callreport
 from monitor.training.audit import trivial_probe
 from monitor.training.callset import plain_calls
 from monitor.training.clips import Clip, load_clips, trained_generators
+from monitor.training.coded import coded
 from monitor.training.denoised import denoised
 from monitor.training.evaluate import lengths, report
 from monitor.training.floor import floor
@@ -83,6 +84,12 @@ def add_reports(stages: Any, common: argparse.ArgumentParser) -> None:
     )
     cleaned.add_argument("--most", type=int, default=1000, help="recordings of one speaker")
     cleaned.set_defaults(run=_denoised)
+
+    codecs = stages.add_parser(
+        "voice-codecs", parents=[common], help="errors and false alarms through each codec"
+    )
+    codecs.add_argument("--most", type=int, default=12, help="clips of one source and label")
+    codecs.set_defaults(run=_codecs)
 
     ablate = stages.add_parser(
         "voice-ablate", parents=[common], help="equal short runs that differ in one thing"
@@ -178,6 +185,12 @@ def _audit(options: argparse.Namespace) -> None:
 
 def _denoised(options: argparse.Namespace) -> None:
     found = denoised(options.work, options.model, options.most, options.processes)
+    print(json.dumps(found, indent=1))
+
+
+def _codecs(options: argparse.Namespace) -> None:
+    clips = load_clips(*options.data)
+    found = coded(clips, options.model, options.most, options.processes)
     print(json.dumps(found, indent=1))
 
 

@@ -16,6 +16,7 @@ from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
 from monitor.training.channel import through_g711, through_mobile, through_poor_network
 from monitor.training.clips import Clip, Split
+from monitor.training.codecs import codec_named, through_codec
 from monitor.training.gate import find_speech
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
 from monitor.types import SAMPLE_RATE, Waveform
@@ -40,6 +41,7 @@ COLUMNS = (
 )
 Table = dict[str, NDArray[np.generic]]
 """COLUMNS → values, all of one length: a row is a window."""
+_LINES = {G711: through_g711, OPUS: through_poor_network, MOBILE: through_mobile}
 HELD_OUT = (Split.TEST, Split.DEV, Split.HUMAN)
 
 
@@ -65,8 +67,8 @@ class WindowRow:
 _state: dict[str, tuple[Session, SpeechGate]] = {}
 
 
-def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
-    clip, model, seconds = job
+def _score(job: tuple[Clip, Path, float, Sequence[str]]) -> list[WindowRow]:
+    clip, model, seconds, channels = job
     if str(model) not in _state:
         _state[str(model)] = (Session(model), SpeechGate())
     session, gate = _state[str(model)]
@@ -74,7 +76,7 @@ def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
     if speech is None:
         return []
     rows = []
-    for channel in CHANNELS:
+    for channel in channels:
         samples = through(speech.samples, channel)
         # Windows of less than a second of speech are asked for only when lengths are compared.
         windows = scoring_windows(
@@ -101,9 +103,13 @@ def _score(job: tuple[Clip, Path, float]) -> list[WindowRow]:
 
 
 def through(samples: Waveform, channel: str) -> Waveform:
-    """A recording as one of CHANNELS delivers it."""
-    lines = {G711: through_g711, OPUS: through_poor_network, MOBILE: through_mobile}
-    return lines[channel](samples) if channel in lines else samples
+    """A recording as one of CHANNELS delivers it, or a codec's "name" or "name bit-rate"."""
+    if channel == CLEAN:
+        return samples
+    if channel in _LINES:
+        return _LINES[channel](samples)
+    name, _, bit_rate = channel.partition(" ")
+    return through_codec(samples, codec_named(name), int(bit_rate or 0))
 
 
 def score_clips(
@@ -112,9 +118,10 @@ def score_clips(
     splits: Sequence[Split] = HELD_OUT,
     seconds: float = WINDOW_SECONDS,
     processes: int = 2,
+    channels: Sequence[str] = CHANNELS,
 ) -> Table:
     """Score every window of every clip of the given splits with an ONNX file."""
-    jobs = [(clip, model, seconds) for clip in clips if clip.split in splits]
+    jobs = [(clip, model, seconds, channels) for clip in clips if clip.split in splits]
     with Pool(processes) as pool:
         rows = [row for found in pool.imap(_score, jobs, chunksize=16) for row in found]
     return {name: np.array([getattr(row, name) for row in rows]) for name in COLUMNS}

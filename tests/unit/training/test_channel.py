@@ -1,20 +1,23 @@
 """The channel simulator treats everyone in a group alike."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
+from monitor.training import channel
 from monitor.training.channel import (
     ChannelOdds,
     compand,
     draw_channel,
     resample,
     through_g711,
+    through_mobile,
     through_poor_network,
     transmit,
 )
-from monitor.training.codecs import CODECS, through_codec
+from monitor.training.codecs import codec_named, through_codec
 from monitor.training.packets import CONCEALMENTS, FRAME, PITCH, lose_packets
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
@@ -31,33 +34,31 @@ def _pair() -> np.ndarray:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("odds", [ChannelOdds(), EVERYTHING])
 def test_length_and_level_are_kept(seed: int, odds: ChannelOdds) -> None:
-    channel = draw_channel(np.random.default_rng(seed), odds)
+    drawn = draw_channel(np.random.default_rng(seed), odds)
     signals = _pair()
-    out = transmit(signals, channel)
+    out = transmit(signals, drawn)
     assert out.shape == signals.shape
     assert out.dtype == np.float32
-    level = 20 * np.log10(np.sqrt(np.mean(out**2, axis=1)) / (0.1 * channel.gain))
+    level = 20 * np.log10(np.sqrt(np.mean(out**2, axis=1)) / (0.1 * drawn.gain))
     assert np.abs(level).max() < 1
 
 
 def test_level_of_a_recording_leaves_no_trace() -> None:
     # Without the quantisers, which turn the last digit into a whole step.
     odds = replace(EVERYTHING, codec=0, lossy_opus=0, telephone=0)
-    channel = draw_channel(np.random.default_rng(3), odds)
+    drawn = draw_channel(np.random.default_rng(3), odds)
     signals = _pair()
     louder = signals * np.array([[0.05], [1.0]], np.float32)
-    np.testing.assert_allclose(
-        transmit(signals, channel), transmit(louder, channel), rtol=0, atol=2e-3
-    )
+    np.testing.assert_allclose(transmit(signals, drawn), transmit(louder, drawn), rtol=0, atol=2e-3)
 
 
 def test_both_sides_of_a_pair_get_the_same_draw() -> None:
-    channel = draw_channel(np.random.default_rng(5), EVERYTHING)
+    drawn = draw_channel(np.random.default_rng(5), EVERYTHING)
     one = _pair()[:1]
-    twice = transmit(np.concatenate([one, one]), channel)
+    twice = transmit(np.concatenate([one, one]), drawn)
     np.testing.assert_array_equal(twice[0], twice[1])
     # And the same whenever it is applied.
-    np.testing.assert_array_equal(twice, transmit(np.concatenate([one, one]), channel))
+    np.testing.assert_array_equal(twice, transmit(np.concatenate([one, one]), drawn))
 
 
 def test_a_draw_without_impairments_changes_level_only() -> None:
@@ -98,7 +99,7 @@ def test_a_poor_network_loses_packets_the_same_way_every_time() -> None:
     heard = through_poor_network(speech)
     assert heard.shape == speech.shape
     np.testing.assert_array_equal(heard, through_poor_network(speech))
-    intact = through_codec(speech, next(c for c in CODECS if c.name == "opus-low"), 12_000)
+    intact = through_codec(speech, codec_named("opus-low"), 12_000)
     frames = (heard != intact)[: len(heard) // 320 * 320].reshape(-1, 320).any(1)
     assert 0.01 < frames.mean() < 0.25
 
@@ -113,3 +114,36 @@ def test_lost_packets_are_concealed_and_the_others_stay(conceal: str) -> None:
     error = np.sqrt(np.square(packets[lost]).mean()) / np.sqrt(0.5)
     # A steady tone goes on as its last period did; silence misses all of it.
     assert error < 0.5 if conceal == PITCH else error > 0.25
+
+
+def test_a_mobile_telephone_has_no_upper_band_and_sounds_the_same_every_time() -> None:
+    speech = voice(np.random.default_rng(4), 3.0)
+    heard = through_mobile(speech)
+    assert heard.shape == speech.shape
+    np.testing.assert_array_equal(heard, through_mobile(speech))
+    power = np.abs(np.fft.rfft(heard)) ** 2
+    assert power[int(len(power) * 0.52) :].sum() < 0.02 * power.sum()
+    assert np.abs(heard - through_mobile(speech, 12_200)).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("amr", ["codec", "trunk"]), ("g722", ["trunk", "codec"])]
+)
+def test_a_trunk_carries_on_what_a_narrow_codec_left(
+    name: str, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[str] = []
+
+    def note(what: str) -> Callable[..., np.ndarray]:
+        def pass_on(signals: np.ndarray, *_: object) -> np.ndarray:
+            if passed[-1:] != [what]:
+                passed.append(what)
+            return signals
+
+        return pass_on
+
+    monkeypatch.setattr(channel, "through_codec", note("codec"))
+    monkeypatch.setattr(channel, "_telephone", note("trunk"))
+    draw = draw_channel(np.random.default_rng(0), NOTHING)
+    transmit(_pair(), replace(draw, codec=codec_named(name), telephone="mu"))
+    assert passed == order

@@ -8,7 +8,9 @@ from tests.unit.training.voices import voice
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
-def test_round_trip(codec: Codec) -> None:
+def test_round_trip(codec: Codec, g729_there: bool) -> None:
+    if codec.name == "g729" and not g729_there:
+        pytest.skip("needs Debian's libbcg729-0")
     samples = voice(np.random.default_rng(2), 1.7)
     rate = max(codec.bit_rates, default=0)
     out = through_codec(samples, codec, rate)
