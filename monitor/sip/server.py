@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor import log
+from monitor.ingest.rtpport import Networks
 from monitor.sip.recorder import Recorder
-from monitor.sip.transport import Networks, StreamListener, UdpListener
+from monitor.sip.transport import StreamListener, UdpListener
 
 _log = log.get(__name__)
 

@@ -2,26 +2,22 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Callable
 from typing import Protocol
 
 from aiosipua import SipRequest, SipResponse
 
 from monitor import log
-from monitor.ingest.rtpport import within
+from monitor.ingest.rtpport import Networks, within
+from monitor.ingest.tcp import TcpListener
 from monitor.sip.message import LARGEST_BODY, LARGEST_HEAD, MalformedError, read, top
 
 _log = log.get(__name__)
-
-Networks = Sequence[IPv4Network | IPv6Network]
 
 MOST_CONNECTIONS = 200
 """TCP and TLS connections at once; a border controller holds a few."""
 MESSAGE_SECONDS = 10.0
 """From the first byte of a message over TCP to its last."""
-HANDSHAKE_SECONDS = 10.0
 _PING, _PONG = b"\r\n\r\n", b"\r\n"
 """RFC 5626, section 3.5.1."""
 
@@ -116,54 +112,29 @@ class StreamListener:
     def __init__(
         self, peers: Networks, received: Received, context: ssl.SSLContext | None = None
     ) -> None:
-        self._peers = peers
         self._received = received
-        self._context = context
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._kind = "TLS" if context is not None else "TCP"
+        self._listener = TcpListener(
+            self._serve, peers, "sip", "telephony.siprec.peers", context, MOST_CONNECTIONS
+        )
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port; raises OSError."""
-        patience = HANDSHAKE_SECONDS if self._context is not None else None
-        self._server = await asyncio.start_server(
-            self._connected, host, port, limit=LARGEST_HEAD,
-            ssl=self._context, ssl_handshake_timeout=patience,
-        )  # fmt: skip
-        found: int = self._server.sockets[0].getsockname()[1]
-        return found
+        return await self._listener.start(host, port, LARGEST_HEAD)
 
     async def close(self) -> None:
         """Stop listening and drop what is connected."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._listener.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        address = writer.get_extra_info("peername")[0]
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    ) -> None:
         try:
-            if not any(within(address, network) for network in self._peers):
-                _log.warning("sip refused", field="telephony.siprec.peers", peer=address)
-            elif len(self._connections) > MOST_CONNECTIONS:
-                _log.warning("sip refused", peer=address, detail="too many connections")
-            else:
-                peer = _StreamPeer(writer, "TLS" if self._context is not None else "TCP")
-                await self._converse(reader, peer)
+            await self._converse(reader, _StreamPeer(writer, self._kind))
         except MalformedError as error:
             _log.warning("sip message unreadable", peer=address, detail=str(error))
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError) as error:
             _log.info("sip connection lost", peer=address, detail=type(error).__name__)
-        except asyncio.CancelledError:
-            # Only `close` cancels; the streams library would report it as an error.
-            pass
-        finally:
-            self._connections.discard(task)
-            with suppress(RuntimeError):
-                writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, peer: Peer) -> None:
         while (first := await _first(reader, peer)) is not None:

@@ -52,6 +52,9 @@ port = {port}
 agents = ["sip:*@desk.example"]
 """
     caller, agent = recordings.voice(SYNTHETIC).wav16, recordings.voice(HUMAN).wav16
+    # One sends in silence too, the other does not, as most telephones.
+    theirs, ours = Telephone(caller, pauses=False), Telephone(agent, pauses=True)
+    assert ours.pauses
     with Service(folder / "service", settings) as service, ExitStack() as stack:
         clients = {}
         for name, transport, hold, key, codecs in (
@@ -65,10 +68,8 @@ agents = ["sip:*@desk.example"]
             one, two = client.wait_ports()
             clients[name] = client
             if name == "g729":
-                # One goes on in silence, the other stops sending then, as most telephones do.
-                stack.enter_context(Telephone(caller, one, pauses=False))
-                stack.enter_context(agents := Telephone(agent, two, pauses=True))
-                assert agents.pauses
+                stack.enter_context(theirs.speaking(one))
+                stack.enter_context(ours.speaking(two))
                 continue
             stack.enter_context(Voice(folder / name, caller, "pcm_mulaw", one, key))
             stack.enter_context(Voice(folder / name, agent, "pcm_alaw", two, key))

@@ -118,7 +118,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("not SDP", {"body": "hello"}, 488, "v=0"),
     ("broken SDP", {"body": sdp().replace("6000", "port")}, 488, "cannot be parsed"),
     ("video", {"body": sdp().replace("m=audio", "m=video")}, 488, "no m=audio"),
-    ("codec", {"body": sdp(pt=18)}, 488, "pcmu"),
+    ("codec", {"body": sdp(pt=4)}, 488, "pcmu"),
     ("labels", {"body": sdp("1", "1")}, 488, "same a=label"),
     ("SRTP without key", {"body": sdp(profile="RTP/SAVP")}, 488, "SDES"),
     ("type", {"body": "x", "kind": "text/plain"}, 415, "neither SDP nor metadata"),

@@ -6,8 +6,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -30,30 +30,31 @@ def packets(frames: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 class Telephone:
-    """Sends a recording in real time, from a thread of its own."""
+    """Has a recording encoded, and sends it in real time to whoever asks."""
 
-    def __init__(self, wav: Path, port: int, pauses: bool = True) -> None:
+    def __init__(self, wav: Path, pauses: bool) -> None:
         command = ["ffmpeg", "-v", "error", "-i", str(wav), "-ac", "1", "-ar", str(RATE)]
         found = subprocess.run([*command, "-f", "s16le", "-"], check=True, capture_output=True)
         self._packets = list(packets(encode(np.frombuffer(found.stdout, np.int16), pauses)))
-        self._port = port
-        self._hung_up = threading.Event()
-        self._thread = threading.Thread(target=self._speak, daemon=True)
         self.pauses = sum(1 for _, payload in self._packets if len(payload) % 10)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @contextmanager
+    def speaking(self, port: int) -> Iterator[None]:
+        """Send to a port of this machine, from a thread of its own."""
+        hung_up = threading.Event()
+        thread = threading.Thread(target=self._speak, args=(port, hung_up), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            hung_up.set()
+            thread.join()
 
-    def __exit__(self, *_: object) -> None:
-        self._hung_up.set()
-        self._thread.join()
-
-    def _speak(self) -> None:
+    def _speak(self, port: int, hung_up: threading.Event) -> None:
         began = time.monotonic()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             for number, (at, payload) in enumerate(self._packets):
-                if self._hung_up.wait(max(0.0, began + at / RATE - time.monotonic())):
+                if hung_up.wait(max(0.0, began + at / RATE - time.monotonic())):
                     return
-                head = struct.pack(">BBHII", 0x80, PAYLOAD_TYPE, number, at, self._port)
-                line.sendto(head + payload, ("127.0.0.1", self._port))
+                head = struct.pack(">BBHII", 0x80, PAYLOAD_TYPE, number, at, port)
+                line.sendto(head + payload, ("127.0.0.1", port))

@@ -1,0 +1,81 @@
+"""A TCP port for known addresses; each connection is served by a task of its own."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from monitor import log
+from monitor.ingest.rtpport import Networks, within
+
+_log = log.get(__name__)
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
+"""Speaks with one connection until it ends; gets the address of the other end, too."""
+HANDSHAKE_SECONDS = 10.0
+_LIMIT = 64 * 1024
+"""Bytes that wait for their reader, unless said otherwise; asyncio's own."""
+
+
+class TcpListener:
+    """TCP, or TLS with a context."""
+
+    def __init__(
+        self,
+        serve: Serve,
+        peers: Networks,
+        name: str,
+        field: str,
+        context: ssl.SSLContext | None = None,
+        most: int | None = None,
+    ) -> None:
+        """`peers` may connect, `most` of them at once; the log calls a refusal "`name` refused".
+
+        `field` is the setting that holds the peers.
+        """
+        self._serve = serve
+        self._peers = peers
+        self._name, self._field = name, field
+        self._context = context
+        self._most = most
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int, limit: int = _LIMIT) -> int:
+        """Listen, and return the port; `limit`: bytes that `readuntil` takes. Raises OSError."""
+        patience = HANDSHAKE_SECONDS if self._context is not None else None
+        self._server = await asyncio.start_server(
+            self._connected, host, port, limit=limit,
+            ssl=self._context, ssl_handshake_timeout=patience,
+        )  # fmt: skip
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    async def close(self) -> None:
+        """Stop listening and drop what is connected."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        address = writer.get_extra_info("peername")[0]
+        try:
+            if not any(within(address, network) for network in self._peers):
+                _log.warning(f"{self._name} refused", field=self._field, peer=address)
+            elif self._most is not None and len(self._connections) > self._most:
+                _log.warning(f"{self._name} refused", peer=address, detail="too many connections")
+            else:
+                await self._serve(reader, writer, address)
+        except asyncio.CancelledError:
+            # Only `close` cancels; the streams library would report it as an error.
+            pass
+        finally:
+            self._connections.discard(task)
+            # The loop may be closed.
+            with suppress(RuntimeError):
+                writer.close()
