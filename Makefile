@@ -83,7 +83,7 @@ e2e: $(VENV)/.dev packages recordings
 # Needs node and npm, which `make test` does not.
 peers: $(VENV)/.dev packages recordings
 	npm --prefix tests/peers/npm ci --no-audit --no-fund
-	AUDIOHOOK="$(AUDIOHOOK)" $(NAMESPACE) $(PYTEST) tests/peers
+	AUDIOHOOK="$(AUDIOHOOK)" OPENSIPS="$(OPENSIPS)" $(NAMESPACE) $(PYTEST) tests/peers
 
 packages:
 	sh tests/e2e/rig/install_packages.sh
