@@ -42,7 +42,6 @@ _LEFT_OUT = 300
 """Pictures: more than the seconds that a bit rate is measured over bring."""
 _PATIENCE = 5.0
 """Seconds for which pictures before the awaited key frame are skipped; not every sender heeds."""
-_DECODERS = {"vp8": "libvpx", "h264": "h264"}
 
 
 @dataclass(slots=True)
@@ -198,7 +197,8 @@ class Sight:
                 frame, at = self._queue.popleft()
             if decoder is None or frame.codec != codec:
                 codec = frame.codec
-                decoder = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[codec], "r"))
+                # FFmpeg's own, for VP8 as well: libvpx keeps 2 MB more and copies each picture.
+                decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
                 decoder.thread_count = 1
             packet = av.Packet(frame.data)
             # The decoder hands this on with the picture.
