@@ -113,8 +113,9 @@ async def test_a_frozen_picture_comes_back_by_a_key_frame() -> None:
 
 @pytest.mark.alone
 async def test_sound_and_picture_of_one_moment_have_one_time() -> None:
-    # The picture's way is longer: by arrival it would be 200 ms late.
-    network = Network(delay={"video": 0.2})
+    # The picture's way is longer: by arrival it would be 400 ms late, less the 250 that sound may
+    # wait for its block to be complete.
+    network = Network(delay={"video": 0.4})
     intake = MemoryIntake()
     await publish([Speech(), Camera()], intake, lambda source, client: seconds(9), network)
     times = [frame.time for frame in intake.video]
