@@ -25,6 +25,7 @@ import numpy as np
 from monitor.inference.catalogue import sha256
 from monitor.ingest.convert import decode_audio
 from monitor.training.calls import (
+    CHANNELS,
     ScoredCall,
     channel_of,
     joined,
@@ -188,7 +189,7 @@ def staged_calls(
 ) -> list[StagedCall]:
     """Score every call that the held-out clips allow, or read them back from `cache`.
 
-    The cache is good for one model file, one set of clips and one set of recipes.
+    The cache is good for one model file, one set of clips, recipes and channels.
     """
     clips = [clip for clip in every if clip.split in SPLITS]
     chosen = recipes(clips)
@@ -203,7 +204,7 @@ def staged_calls(
 
     return [
         *map(_plain, plain_calls(every, model, cache, processes)),
-        *_cached(cache / f"staged-{version}-{_digest(chosen)}.pickle", staged),
+        *_cached(cache / f"staged-{version}-{_digest((chosen, CHANNELS))}.pickle", staged),
     ]
 
 
@@ -214,7 +215,7 @@ def plain_calls(
     clips = [clip for clip in every if clip.split in SPLITS]
     cache.mkdir(parents=True, exist_ok=True)
     return _cached(
-        cache / f"plain-{sha256(model)[:12]}-{_digest(clips)}.pickle",
+        cache / f"plain-{sha256(model)[:12]}-{_digest((clips, CHANNELS))}.pickle",
         lambda: scored_calls(clips, model, SPLITS, processes),
     )
 
