@@ -44,8 +44,8 @@ class _Codec:
 _CODECS = {
     "opus": _Codec("libopus", 48_000, 48_000, Encoding("audio", "opus", 48_000, 2)),
     "g722": _Codec("g722", 16_000, 8_000, Encoding("audio", "g722", 16_000, 1)),
-    "pcmu": _Codec("pcm_mulaw", 8_000, 8_000, Encoding("audio", "pcm_mulaw", 8_000, 1)),
     "g729": _Codec("g729", 8_000, 8_000, Encoding("audio", "g729", 8_000, 1)),
+    "pcmu": _Codec("pcm_mulaw", 8_000, 8_000, Encoding("audio", "pcm_mulaw", 8_000, 1)),
     "pcma": _Codec("pcm_alaw", 8_000, 8_000, Encoding("audio", "pcm_alaw", 8_000, 1)),
 }
 

@@ -4,7 +4,8 @@ import csv
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -136,3 +137,15 @@ def trained_generators(clips: Iterable[Clip]) -> frozenset[str]:
     return frozenset(
         generator_key(clip.generator) for clip in clips if clip.fake and clip.split is Split.TRAIN
     )
+
+
+def spread(clips: Sequence[Clip], most: int, splits: Collection[Split]) -> list[Clip]:
+    """At most so many clips of each source and label in these splits; which, a hash decides."""
+    taken: Counter[tuple[str, bool]] = Counter()
+    kept = []
+    eligible = (clip for clip in clips if clip.split in splits)
+    for clip in sorted(eligible, key=lambda clip: fraction(clip.path)):
+        taken[clip.source, clip.fake] += 1
+        if taken[clip.source, clip.fake] <= most:
+            kept.append(clip)
+    return kept

@@ -35,15 +35,20 @@ class Codec:
 CODECS: Sequence[Codec] = (
     Codec("opus-wide", "libopus", "ogg", 16_000, (16_000, 20_000, 24_000, 32_000)),
     Codec(
-        "amr", "libopencore_amrnb", "amr", 8_000, (4_750, 5_900, 7_400, 7_950, 10_200, 12_200), 3
+        "amr",
+        "libopencore_amrnb",
+        "amr",
+        8_000,
+        (4_750, 5_900, 7_400, 7_950, 10_200, 12_200),
+        weight=3,
     ),
     Codec("opus-low", "libopus", "ogg", 16_000, (8_000, 10_000, 12_000, 14_000)),
     Codec("mp3", "libmp3lame", "mp3", 16_000, (16_000, 24_000, 32_000, 48_000, 64_000)),
-    Codec("opus-narrow", "libopus", "ogg", 8_000, (6_000, 8_000, 10_000, 12_000), 1.5),
+    Codec("opus-narrow", "libopus", "ogg", 8_000, (6_000, 8_000, 10_000, 12_000), weight=1.5),
     Codec("g722", "g722", "", 16_000, ()),
     Codec("aac", "aac", "adts", 16_000, (24_000, 32_000, 48_000)),
     Codec("g726", "g726", "wav", 8_000, (16_000, 24_000, 32_000, 40_000)),
-    Codec("g729", "g729", "", 8_000, (), 3),
+    Codec("g729", "g729", "", 8_000, (), weight=3),
 )
 """Telephone networks, conferences, and what messengers and web pages pack speech into."""
 

@@ -3,17 +3,13 @@
 The threshold is that of the development sources' clean windows, as for the other figures.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from monitor.training.clips import Clip, Split, fraction
-from monitor.training.evaluate import paired_report, transferred
-from monitor.training.metrics import equal_error_threshold
-from monitor.training.scoring import CLEAN, G711, score_clips
+from monitor.training.clips import Clip, spread
+from monitor.training.evaluate import development_threshold, paired_report, transferred
+from monitor.training.scoring import CLEAN, G711, HELD_OUT, score_clips
 
 CODED = (
     CLEAN,
@@ -31,16 +27,9 @@ CODED = (
 
 def coded(clips: Sequence[Clip], model: Path, most: int, processes: int = 2) -> dict[str, Any]:
     """Figures for every one of CODED, of at most `most` clips of a source and label."""
-    taken: Counter[tuple[str, bool]] = Counter()
-    chosen = []
-    for clip in sorted(clips, key=lambda clip: fraction(clip.path)):
-        taken[clip.source, clip.fake] += 1
-        if taken[clip.source, clip.fake] <= most:
-            chosen.append(clip)
+    chosen = spread(clips, most, HELD_OUT)
     table = score_clips(chosen, model, processes=processes, channels=CODED)
-    fake, logit = table["fake"].astype(bool), table["logit"].astype(np.float64)
-    here = (table["channel"] == CLEAN) & (table["split"] == Split.DEV.value)
-    threshold = equal_error_threshold(logit[here & ~fake], logit[here & fake])
+    threshold = development_threshold(table)
     found: dict[str, Any] = {"threshold": threshold}
     for channel in CODED:
         windows = paired_report(table, channel)["window"]

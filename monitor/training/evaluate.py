@@ -38,10 +38,7 @@ Mask = NDArray[np.bool_]
 def report(table: Table, trained: Collection[str] = ()) -> Report:
     """Every figure of the card, JSON values; `trained` holds keys of generators trained on."""
     unseen = _without(table, trained)
-    development = _rows(table, CLEAN, Split.DEV)
-    threshold = equal_error_threshold(
-        _logits(table, development & ~_fake(table)), _logits(table, development & _fake(table))
-    )
+    threshold = development_threshold(table)
     return {
         "threshold": threshold,
         "channels": {
@@ -56,6 +53,14 @@ def report(table: Table, trained: Collection[str] = ()) -> Report:
             for channel in CHANNELS
         },
     }
+
+
+def development_threshold(table: Table) -> float:
+    """The logit at which errors of both kinds are equal on the development sources, clean."""
+    rows = _rows(table, CLEAN, Split.DEV)
+    return equal_error_threshold(
+        _logits(table, rows & ~_fake(table)), _logits(table, rows & _fake(table))
+    )
 
 
 def paired_report(table: Table, channel: str, split: Split = Split.TEST) -> Report:

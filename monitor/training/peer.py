@@ -5,7 +5,6 @@ The other is a former file of ours or somebody else's: any ONNX file that takes 
 others stay outside this project.
 """
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from multiprocessing import Pool
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.clips import Clip, Split, fraction
+from monitor.training.clips import Clip, Split
 from monitor.training.evaluate import scored_sources
 from monitor.training.gate import find_speech
 from monitor.training.metrics import bootstrap, macro_equal_error_rate
@@ -29,18 +28,6 @@ _state: dict[Path, tuple[Session, SpeechGate]] = {}
 
 Pairs = NDArray[np.float64]
 """Shape (windows, 2): our score and the other's."""
-
-
-def spread(clips: Sequence[Clip], most: int) -> list[Clip]:
-    """At most so many test clips of each source and label; which ones, a hash decides."""
-    taken: Counter[tuple[str, bool]] = Counter()
-    kept = []
-    test = (clip for clip in clips if clip.split is Split.TEST)
-    for clip in sorted(test, key=lambda clip: fraction(clip.path)):
-        taken[clip.source, clip.fake] += 1
-        if taken[clip.source, clip.fake] <= most:
-            kept.append(clip)
-    return kept
 
 
 def score_beginnings(clips: Sequence[Clip], model: Path, samples: int, processes: int) -> Table:

@@ -14,14 +14,14 @@ from monitor.inference.catalogue import VERSION_DIGITS, sha256
 from monitor.training import ablation, callreport
 from monitor.training.audit import trivial_probe
 from monitor.training.callset import plain_calls
-from monitor.training.clips import Clip, load_clips, trained_generators
+from monitor.training.clips import Clip, Split, load_clips, spread, trained_generators
 from monitor.training.coded import coded
 from monitor.training.denoised import denoised
 from monitor.training.evaluate import lengths, report
 from monitor.training.floor import floor
 from monitor.training.gathered import by_speech
 from monitor.training.judge import DevelopmentSet
-from monitor.training.peer import OUR_SAMPLES, compared, score_beginnings, spread
+from monitor.training.peer import OUR_SAMPLES, compared, score_beginnings
 from monitor.training.policy import policy_text
 from monitor.training.prepare import load_library, open_speech
 from monitor.training.scoring import CHANNELS, Table, load_table, save_table, score_clips
@@ -139,7 +139,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _peer(options: argparse.Namespace) -> None:
-    clips = spread(load_clips(*options.data), options.most)
+    clips = spread(load_clips(*options.data), options.most, {Split.TEST})
     ours, other = (
         _kept(
             options.work / f"clips-{options.most}-{sha256(model)[:VERSION_DIGITS]}.npz",

@@ -12,14 +12,13 @@ from tests.e2e.conftest import HUMAN, SYNTHETIC
 from tests.e2e.rig.g729 import Telephone
 from tests.e2e.rig.process import Process, free_port, wait_until
 from tests.e2e.rig.recordings import Recordings
-from tests.e2e.rig.sipp import G729, PCMA, PCMU, Sipp, scenario
+from tests.e2e.rig.sipp import AGENT, CALLER, G729, PCMA, PCMU, Sipp, recorder, scenario
 from tests.e2e.service import Service
 
 pytestmark = pytest.mark.timeout(120)
 
 SECONDS = 16.0
 HOLD, AFTER = 3.0, 4.0
-CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
 KEY = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ"
 """Of SRTP, in base64."""
 
@@ -44,18 +43,11 @@ def calls(
     """Four at once: with a hold, over TCP, encrypted, and in G.729; ended calls by label."""
     folder = tmp_path_factory.mktemp("siprec")
     port = free_port(kind=socket.SOCK_STREAM)
-    settings = f"""
-[telephony]
-score = "both"
-[telephony.siprec]
-port = {port}
-agents = ["sip:*@desk.example"]
-"""
     caller, agent = recordings.voice(SYNTHETIC).wav16, recordings.voice(HUMAN).wav16
     # One sends in silence too, the other does not, as most telephones.
     theirs, ours = Telephone(caller, pauses=False), Telephone(agent, pauses=True)
     assert ours.pauses
-    with Service(folder / "service", settings) as service, ExitStack() as stack:
+    with Service(folder / "service", recorder(port)) as service, ExitStack() as stack:
         clients = {}
         for name, transport, hold, key, codecs in (
             ("held", "u1", HOLD, "", (PCMU, PCMA)),

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.e2e.rig.process import Process, free_port
+from tests.e2e.rig.sipp import AGENT, CALLER
 
-CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
 _SDP = """v=0
 o=phone 1 {version} IN IP4 [local_ip]
 s=-

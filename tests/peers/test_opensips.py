@@ -17,9 +17,10 @@ import pytest
 from tests.e2e.conftest import HUMAN
 from tests.e2e.rig.process import free_port, wait_until
 from tests.e2e.rig.recordings import Recordings
+from tests.e2e.rig.sipp import AGENT, CALLER, recorder
 from tests.e2e.service import Service
 from tests.peers.opensips import BorderController
-from tests.peers.telephones import AGENT, CALLER, Telephone, callee, caller
+from tests.peers.telephones import Telephone, callee, caller
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -33,17 +34,10 @@ def test_a_border_controller_has_a_call_recorded(recordings: Recordings, tmp_pat
     sound = tmp_path / "sound.ulaw"
     command = ["ffmpeg", "-v", "error", "-i", str(recordings.voice(HUMAN).wav16), "-ar", "8000"]
     subprocess.run([*command, "-ac", "1", "-f", "mulaw", str(sound)], check=True)
-    recorder, called = free_port(kind=socket.SOCK_STREAM), free_port()
-    settings = f"""
-[telephony]
-score = "both"
-[telephony.siprec]
-port = {recorder}
-agents = ["sip:*@desk.example"]
-"""
+    port, called = free_port(kind=socket.SOCK_STREAM), free_port()
     with (
-        Service(tmp_path / "service", settings) as service,
-        BorderController(Path(given), tmp_path, recorder, called) as border,
+        Service(tmp_path / "service", recorder(port)) as service,
+        BorderController(Path(given), tmp_path, port, called) as border,
         Telephone(tmp_path, "callee", callee(sound), border.port, called),
         Telephone(
             tmp_path, "caller", caller(sound, BEFORE, HOLD, AFTER), border.port, free_port()

@@ -9,6 +9,20 @@ from tests.e2e.rig.process import Process, free_port, wait_until
 Codec = tuple[int, str]
 """Payload type and encoding name."""
 PCMU, PCMA, G729 = (0, "PCMU"), (8, "PCMA"), (18, "G729")
+CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
+
+
+def recorder(port: int) -> str:
+    """Settings of a recorder at `port` that scores both parties; the agent is our side."""
+    return f"""
+[telephony]
+score = "both"
+[telephony.siprec]
+port = {port}
+agents = ["sip:*@desk.example"]
+"""
+
+
 METADATA = """<?xml version="1.0" encoding="UTF-8"?>
 <recording xmlns="urn:ietf:params:xml:ns:recording:1">
 <datamode>complete</datamode>
