@@ -178,7 +178,11 @@ def provenance(settings: Settings, judges: Judges) -> ProvenanceRecord:
             "service": monitor.__version__,
             "detectors": judges.models,
             "files": {
-                name: {"sha256": model.sha256, "decision_sha256": model.decision_sha256}
+                name: {
+                    "sha256": model.sha256,
+                    "decision_sha256": model.decision_sha256,
+                    "second_sha256": model.second_sha256,
+                }
                 for name, model in catalogue.models.items()
             },
         },

@@ -15,7 +15,7 @@ from prometheus_client import (
 from monitor.families.calls import CallFamilies
 from monitor.families.delivery import DeliveryFamilies
 from monitor.families.judges import JudgeFamilies
-from monitor.types import Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
+from monitor.types import LOOKS, Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
 
 # The _created samples double the number of series and nothing reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -53,6 +53,8 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
             exemplar = {"call": call}
             self.score.labels(outcome.detector).observe(outcome.value, exemplar)
             self.llr.labels(outcome.detector).observe(outcome.llr, exemplar)
+            if LOOKS in quality:
+                self.looks.labels(f"{quality[LOOKS]:.0f}").inc()
         elif isinstance(outcome, Abstention):
             self.windows.labels(outcome.detector, outcome.reason).inc()
         _observe(

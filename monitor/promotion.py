@@ -7,14 +7,14 @@ its budget is not promoted.
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from monitor.calls.stages import Judges
 from monitor.decision.certificate import Tier
-from monitor.inference.catalogue import MANIFEST, Catalogue, CatalogueError, Model
+from monitor.inference.catalogue import MANIFEST, Catalogue, CatalogueError
 
 
 class PromotionError(Exception):
@@ -66,7 +66,7 @@ def promote(
 def _copy(catalogue: Catalogue, beside: Path) -> None:
     """Copy what the manifest names, and nothing else."""
     source = catalogue.folder
-    for path in {source / MANIFEST, *(p for m in catalogue.models.values() for p in _files(m))}:
+    for path in {source / MANIFEST, *(p for m in catalogue.models.values() for p in m.files)}:
         inside = Path(os.path.normpath(path))
         if not inside.is_relative_to(source):
             raise PromotionError(f"{source / MANIFEST}: {path} lies outside the folder")
@@ -75,10 +75,6 @@ def _copy(catalogue: Catalogue, beside: Path) -> None:
         shutil.copy(path, copy)
         with copy.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def _files(model: Model) -> Iterable[Path]:
-    return [p for p in (model.path, model.card, model.decision) if p is not None]
 
 
 def _check(beside: Path, target: Path, load: Callable[[Path], Judges]) -> dict[str, str]:

@@ -11,10 +11,12 @@ from monitor.types import (
     AbstentionReason,
     Alert,
     AudioFrame,
+    AudioWindow,
     CueWindow,
     FaceLook,
     FaceWindow,
     Gap,
+    LookRule,
     Outcome,
     Preview,
     Reading,
@@ -81,12 +83,24 @@ class SourceError(Exception):
         self.detail = detail
 
 
+class SecondLook(Protocol):
+    """A slower network beside a voice's detector, for some windows; keeps nothing between them."""
+
+    rule: LookRule
+    """Which windows, and what becomes of both logits."""
+
+    def logit(self, window: AudioWindow) -> float:
+        """Return this look's own logit, which the rule fuses with the first one's; slow."""
+
+
 class Detector(Protocol[W_contra]):
     """Judges windows; shared by all calls, keeps nothing between them."""
 
     name: str
     model: str
-    """First hexadecimal digits of the model file's SHA-256, or `none`."""
+    """First hexadecimal digits of the model files' SHA-256, or `none`."""
+    second: SecondLook | None
+    """What looks again where it pays; None where nothing does."""
 
     def judge(self, windows: Sequence[W_contra]) -> Sequence[float | AbstentionReason]:
         """Return a raw logit (higher = more likely fake) or a reason, one per window."""

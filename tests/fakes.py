@@ -17,7 +17,7 @@ from monitor.decision.quality_bins import BinnedCalibration, QualityBin
 from monitor.decision.sequential import ScanModel
 from monitor.detectors.face import FaceDetector
 from monitor.inference.executor import Executor
-from monitor.protocols import Intake, Media
+from monitor.protocols import Intake, Media, SecondLook
 from monitor.sampling import Sampling
 from monitor.types import (
     SAMPLE_RATE,
@@ -37,6 +37,7 @@ class LevelDetector:
 
     name = "voice"
     model = "fakefakefake"
+    second: SecondLook | None = None
 
     def judge(self, windows: Sequence[AudioWindow]) -> Sequence[float | AbstentionReason]:
         return [self._judge(window) for window in windows]

@@ -59,7 +59,7 @@ class Pipeline:
     async def hear(self, media: AudioFrame | Gap, reason: LostReason) -> bool:
         """Take audio in; return whether it completed a window."""
         if self._voice is None:
-            self._voice = VoicePath(self._call, self.participant, self._stages)
+            self._voice = VoicePath(self._call, self.participant, self._stages, self._thinning)
         if isinstance(media, Gap) and media.reason is LostReason.PAUSED:
             self._paused_until = media.span.end
         elif isinstance(media, AudioFrame):

@@ -8,8 +8,11 @@ from monitor import log
 from monitor.analysis.speech import SpeechMeter
 from monitor.analysis.windows import AudioWindower
 from monitor.calls import preview
+from monitor.calls.admission import Level
 from monitor.calls.judgement import judged
 from monitor.calls.stages import Judges, Stages
+from monitor.calls.thinning import Thinning
+from monitor.decision.looks import Looks, Result
 from monitor.types import (
     AbstentionReason,
     AlertType,
@@ -22,7 +25,6 @@ from monitor.types import (
 )
 
 _log = log.get(__name__)
-_Result = float | AbstentionReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,16 @@ class Judged:
 class VoicePath:
     """The voice of one participant."""
 
-    def __init__(self, call: str, participant: str, stages: Stages) -> None:
+    def __init__(self, call: str, participant: str, stages: Stages, thinning: Thinning) -> None:
         self._call = call
         self._participant = participant
         self._stages = stages
+        self._thinning = thinning
         self._windower = AudioWindower(participant)
         self._meter = SpeechMeter(stages.gate)
+        self._looks = Looks(stages.judges.voice.second)
+        challenger = stages.challenger
+        self._challenging = Looks(challenger.voice.second if challenger is not None else None)
 
     @property
     def end(self) -> float | None:
@@ -67,20 +73,26 @@ class VoicePath:
                 measured, result, other = await stages.executor.run(
                     "voice", partial(self._compute, window)
                 )
+                for looks, first in ((self._looks, result), (self._challenging, other)):
+                    if looks.due(measured, first) and self._thinning.level is Level.FULL:
+                        # Work of its own, so that it waits for every first look.
+                        await stages.executor.run("second_look", partial(looks.look, measured))
             except Exception:  # noqa: BLE001
                 # One bad window must not end the call.
                 _log.exception("detector failed", detector="voice", call=self._call)
                 measured, result, other = window, AbstentionReason.FAULT, AbstentionReason.FAULT
-            outcome = self._outcome(stages.judges, measured, result)
+            outcome = self._outcome(stages.judges, self._looks, measured, result)
             challenger = stages.challenger
             yield Judged(
                 outcome,
-                None if challenger is None else self._outcome(challenger, measured, other),
+                None
+                if challenger is None
+                else self._outcome(challenger, self._challenging, measured, other),
                 # Under half a millisecond, and only for a call on somebody's screen.
                 preview.heard(window) if stages.previewed(self._call) else None,
             )
 
-    def _compute(self, window: AudioWindow) -> tuple[AudioWindow, _Result, _Result]:
+    def _compute(self, window: AudioWindow) -> tuple[AudioWindow, Result, Result]:
         judges, challenger = self._stages.judges, self._stages.challenger
         measured = self._meter.measure(window)
         result = judges.voice.judge([measured])[0]
@@ -88,7 +100,8 @@ class VoicePath:
             return measured, result, result
         return measured, result, challenger.voice.judge([measured])[0]
 
-    def _outcome(self, judges: Judges, window: AudioWindow, result: _Result) -> Outcome:
+    def _outcome(self, judges: Judges, looks: Looks, window: AudioWindow, first: Result) -> Outcome:
+        result, quality = looks.fused(window, first)
         return judged(
             result,
             detector=judges.voice.name,
@@ -97,6 +110,6 @@ class VoicePath:
             participant=self._participant,
             span=window.span,
             fresh=window.fresh,
-            quality=window.quality,
+            quality=quality,
             lost=window.lost,
         )

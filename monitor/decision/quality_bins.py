@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitor.decision.calibration import Calibration, cllr, fit
 from monitor.decision.strata import NARROW_HZ
-from monitor.types import Quality
+from monitor.types import LOOKS, Quality
 
 MEASURES: Mapping[str, tuple[float, ...]] = {
     "bandwidth_hz": (NARROW_HZ,),
@@ -22,6 +22,9 @@ MEASURES: Mapping[str, tuple[float, ...]] = {
     "speech_seconds": (2.0,),
 }
 """Where each measure is cut into bins."""
+LOOKS_CUTS: Mapping[str, tuple[float, ...]] = {LOOKS: (2.0,)}
+"""And for a detector that looks twice at some windows: a logit of both is another measure than the
+first alone."""
 _FEWEST_CALLS = 15
 """Calls of each class a bin needs for a map of its own; below it shares the pooled one."""
 _FOLDS = 5

@@ -38,6 +38,8 @@ class ScoredWindow:
     """Raw logit."""
     quality: Quality
     fresh_seconds: float
+    first: float | None = None
+    """Logit of the first look alone, where `value` may rest on two."""
 
 
 @dataclass(frozen=True, slots=True)

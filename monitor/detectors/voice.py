@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from monitor.detectors.second import VoiceSecondLook
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
+from monitor.protocols import SecondLook
 from monitor.types import AbstentionReason, AudioWindow
 
 MAX_MISSING = 0.5
@@ -29,13 +31,20 @@ def unjudgeable(window: AudioWindow) -> AbstentionReason | None:
 
 
 class VoiceDetector:
-    """The spoof network of `models/voice`: waveforms in, one logit each out."""
+    """The spoof network of `models/voice`: waveforms in, one logit each out.
+
+    `judge` is the first look; `second`, where the model has one, is taken later and elsewhere, so
+    that it never keeps other windows waiting for their first.
+    """
 
     name = "voice"
 
     def __init__(self, model: Model, providers: Sequence[str] = (CPU,)) -> None:
         self.model = model.version
         self._session = Session(model.path, providers)
+        self.second: SecondLook | None = (
+            VoiceSecondLook(model.second, providers) if model.second is not None else None
+        )
         # The first run allocates; a call should not pay for it.
         self._session.run({self._session.inputs[0]: np.zeros((1, 48_000), np.float32)})
 

@@ -45,6 +45,13 @@ class CallFamilies:
             ["detector", "outcome"],
             registry=r,
         )
+        self.looks = Counter(
+            "monitor_voice_looks",
+            "Scored voice windows by the looks their logit rests on, where the model takes a "
+            "second one: 1 or 2",
+            ["looks"],
+            registry=r,
+        )
         self.inference = Histogram(
             "monitor_inference_seconds",
             "Computation of one step",

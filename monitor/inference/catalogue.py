@@ -27,11 +27,23 @@ class Model:
     decision: Path | None
     """Calibration, scan model and reference maxima that belong to this model, if any."""
     decision_sha256: str | None
+    second: Path | None = None
+    """The network of a second look at what `path` is least sure of, if there is one."""
+    second_sha256: str | None = None
 
     @property
     def version(self) -> str:
-        """What scores call this model."""
-        return self.sha256[:VERSION_DIGITS]
+        """What scores call this model: of the file, or of both where there are two."""
+        digest = self.sha256
+        if self.second_sha256 is not None:
+            digest = hashlib.sha256(f"{digest}{self.second_sha256}".encode()).hexdigest()
+        return digest[:VERSION_DIGITS]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that belongs to it."""
+        found = (self.path, self.card, self.decision, self.second)
+        return tuple(path for path in found if path is not None)
 
 
 def default_folder() -> Path:
@@ -66,13 +78,17 @@ class Catalogue:
             if model.decision_sha256 is None:
                 raise CatalogueError(f"{self.folder / MANIFEST}: {name}: decision has no sha256")
             _check(model.decision, model.decision_sha256)
+        if model.second is not None:
+            if model.second_sha256 is None:
+                raise CatalogueError(f"{self.folder / MANIFEST}: {name}: second has no sha256")
+            _check(model.second, model.second_sha256)
         if not model.card.exists():
             raise CatalogueError(f"{model.card}: no such file, named by {name}.card")
         return model
 
     def _model(self, entry: dict[str, Any]) -> Model:
         try:
-            decision = entry.get("decision")
+            decision, second = entry.get("decision"), entry.get("second")
             return Model(
                 name=entry["name"],
                 path=self.folder / entry["file"],
@@ -81,6 +97,8 @@ class Catalogue:
                 card=self.folder / entry["card"],
                 decision=self.folder / decision["file"] if decision else None,
                 decision_sha256=decision.get("sha256") if decision else None,
+                second=self.folder / second["file"] if second else None,
+                second_sha256=second.get("sha256") if second else None,
             )
         except (KeyError, TypeError) as error:
             name = entry.get("name", "?") if isinstance(entry, dict) else "?"

@@ -15,9 +15,9 @@ from monitor.threads import named
 
 T = TypeVar("T")
 
-_URGENCY = {"voice": 0, "face": 1}
+_URGENCY = {"voice": 0, "second_look": 1, "face": 2}
 """Of what waits, the voice comes first and physical cues come last."""
-_LEAST = 2
+_LEAST = 3
 
 
 @dataclass(order=True, slots=True)

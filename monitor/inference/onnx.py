@@ -42,6 +42,8 @@ class Session:
         self._session = ort.InferenceSession(source, options, providers=list(providers))
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        """What the file says about itself."""
 
     def run(self, feeds: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Run the model; returns every output in the order of `outputs`."""

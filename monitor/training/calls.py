@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.analysis.speech import SpeechGate, SpeechMeter
 from monitor.analysis.windows import AudioWindower
+from monitor.decision.looks import Looks
 from monitor.decision.reference import ScoredWindow
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Model, sha256
@@ -64,8 +65,10 @@ class ScoredCall:
 
 
 def voice_model(path: Path) -> Model:
-    """The file as the service would load it."""
-    return Model("voice", path, sha256(path), "", path, None, None)
+    """The file as the service would load it, with the `second.onnx` beside it if there is one."""
+    second = path.with_name("second.onnx")
+    both = (second, sha256(second)) if second.exists() else (None, None)
+    return Model("voice", path, sha256(path), "", path, None, None, *both)
 
 
 def channel_of(source: str, speaker: str) -> str:
@@ -136,15 +139,18 @@ def score_audio(audio: Waveform, model: Path) -> tuple[ScoredWindow, ...]:
     if model not in _loaded:
         _loaded[model] = (VoiceDetector(voice_model(model)), SpeechGate())
     detector, gate = _loaded[model]
-    windower, meter = AudioWindower("remote"), SpeechMeter(gate)
+    windower, meter, looks = AudioWindower("remote"), SpeechMeter(gate), Looks(detector.second)
     frame = AudioFrame("remote", 0.0, audio)
     found = []
     for window in [*windower.push(frame), *windower.flush()]:
         measured = meter.measure(window)
-        result = detector.judge([measured])[0]
-        if not isinstance(result, AbstentionReason):
+        first = detector.judge([measured])[0]
+        if looks.due(measured, first):
+            looks.look(measured)
+        result, quality = looks.fused(measured, first)
+        if not isinstance(first, AbstentionReason) and not isinstance(result, AbstentionReason):
             fresh = measured.fresh.duration
-            found.append(ScoredWindow(measured.span, result, measured.quality, fresh))
+            found.append(ScoredWindow(measured.span, result, quality, fresh, first))
     return tuple(found)
 
 

@@ -5,18 +5,25 @@ the calibration and the scan model; genuine calls of the human-only split set th
 and test them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.decision import sequential
-from monitor.decision.quality_bins import BinnedCalibration, LabelledWindow, fit_bins
+from monitor.decision.quality_bins import (
+    LOOKS_CUTS,
+    MEASURES,
+    BinnedCalibration,
+    LabelledWindow,
+    fit_bins,
+)
 from monitor.decision.reference import GenuineCall, ScoredWindow, write_policy
 from monitor.decision.sequential import ScanModel
 from monitor.training.calls import ScoredCall
 from monitor.training.clips import Split
+from monitor.types import LOOKS
 
 WINDOWS_PER_CALL = 30
 """Most windows one call gives to the calibration: long calls must not outweigh short ones."""
@@ -42,13 +49,11 @@ def fit(calls: Sequence[ScoredCall]) -> Fitted:
     """
     fitting = [c for c in calls if c.split in (Split.DEV, Split.TEST)]
     rng = np.random.default_rng(0)
-    calibration = fit_bins(
-        [
-            LabelledWindow(call.name, call.fake, window.value, window.quality)
-            for call in fitting
-            for window in _sample(call, rng)
-        ]
-    )
+    windows = [
+        labelled for call in fitting for w in _sample(call, rng) for labelled in _labelled(call, w)
+    ]
+    twice = any(LOOKS in w.quality for w in windows)
+    calibration = fit_bins(windows, {**MEASURES, **LOOKS_CUTS} if twice else MEASURES)
     genuine, fake = (
         [x for c in fitting if c.fake is kind and len(x := llrs(c, calibration))]
         for kind in (False, True)
@@ -82,6 +87,13 @@ def policy_text(calls: Sequence[ScoredCall], model: str, date: str) -> str:
         date=date,
         source=SOURCE,
     )
+
+
+def _labelled(call: ScoredCall, window: ScoredWindow) -> Iterator[LabelledWindow]:
+    """A window as it was judged, and by its first look alone: a full machine takes no second."""
+    yield LabelledWindow(call.name, call.fake, window.value, window.quality)
+    if window.first is not None and window.quality.get(LOOKS, 1.0) > 1:
+        yield LabelledWindow(call.name, call.fake, window.first, {**window.quality, LOOKS: 1.0})
 
 
 def _sample(call: ScoredCall, rng: np.random.Generator) -> list[ScoredWindow]:

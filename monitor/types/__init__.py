@@ -19,6 +19,7 @@ from monitor.types.cue import (
     CueWindow,
     Reading,
 )
+from monitor.types.look import LOOKS, Fusion, LookRule
 from monitor.types.media import (
     SAMPLE_RATE,
     AudioFrame,
@@ -51,6 +52,8 @@ from monitor.types.preview import (
 )
 
 __all__ = [
+    "LOOKS",
+    "LookRule",
     "Abstention",
     "AbstentionReason",
     "Advice",
@@ -66,6 +69,7 @@ __all__ = [
     "FaceLook",
     "FacePreview",
     "FaceWindow",
+    "Fusion",
     "Gap",
     "Guidance",
     "Image",

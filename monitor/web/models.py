@@ -17,6 +17,8 @@ class ModelFileRecord(TypedDict):
     sha256: str
     decision_sha256: str | None
     """Of its calibration and certificate, where it has them."""
+    second_sha256: str | None
+    """Of the network of a second look, where it has one."""
 
 
 @described

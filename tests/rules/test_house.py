@@ -87,7 +87,7 @@ def test_no_label_is_open_ended() -> None:
     allowed = {
         "ingest", "state", "reason", "detector", "outcome", "stage", "tier", "type", "action",
         "sink", "event", "model", "calibration", "certificate", "challenger_state", "measure",
-        "kind",
+        "kind", "looks",
     }  # fmt: skip
     for family in vars(Metrics()).values():
         assert set(getattr(family, "_labelnames", ())) <= allowed

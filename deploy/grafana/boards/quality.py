@@ -62,6 +62,13 @@ QUALITY = Board(
                     "state, challenger_state",
                     empty="without a challenger",
                 ),
+                events(
+                    "Voice windows by looks",
+                    "monitor_voice_looks_total",
+                    "looks",
+                    about="How many looks a score rests on. A full machine takes one.",
+                    empty="without a voice model that looks twice",
+                ),
             ),
         ),
         (
