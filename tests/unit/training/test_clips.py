@@ -1,10 +1,12 @@
 """Splits are by source, hold speakers apart and leak nothing."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from monitor.training.clips import Split, fraction, load_clips, load_splits
+from monitor.training.clips import SPLITS_FILE, Split, fraction, load_clips, load_splits
+from monitor.training.pages import BONAFIDE, SPOOF, Page, load_pages
 
 HEADER = (
     "path,label,generator,generator_family,speaker,language,condition,source,licence,"
@@ -53,3 +55,32 @@ def test_a_generator_that_is_held_out_is_trained_on_nowhere() -> None:
     assert splits.of("somewhere/new", "s", "TTS + MelGAN", fake=True) is Split.TRAIN
     test = next(name for name, split in splits.by_source.items() if split is Split.TEST)
     assert splits.of(test, "s", "TTS + BigVGAN", fake=True) is Split.TEST
+
+
+def _drawn(page: Page) -> Split:
+    rule = tomllib.loads(SPLITS_FILE.read_text(encoding="utf-8"))["draw"]
+    share = fraction(f"draw/{page.source}")
+    if not {rule.label for rule in page.rules} >= {SPOOF, BONAFIDE}:
+        return Split.TRAIN
+    if page.source in rule["spared"] or share >= rule["test"] + rule["dev"]:
+        return Split.TRAIN
+    return Split.TEST if share < rule["test"] else Split.DEV
+
+
+def test_later_pages_are_dealt_out_by_the_rule_of_the_draw() -> None:
+    rule = tomllib.loads(SPLITS_FILE.read_text(encoding="utf-8"))["draw"]
+    pages = load_pages()
+    names = [page.source for page in pages]
+    assert len(set(names)) == len(names)
+    later = pages[names.index(rule["after"]) + 1 :]
+    assert later
+    assert set(rule["spared"]) <= {page.source for page in later}
+    split = load_splits().by_source
+    listed = {page.source: split.get(page.source, Split.TRAIN) for page in later}
+    mixed = {page.source: _drawn(page) for page in later}
+    humans = {
+        page.source
+        for page in later
+        if SPOOF not in {rule.label for rule in page.rules} and listed[page.source] is Split.HUMAN
+    }
+    assert listed == mixed | dict.fromkeys(humans, Split.HUMAN)
