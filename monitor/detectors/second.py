@@ -22,9 +22,14 @@ _SECONDS = 3
 class VoiceSecondLook:
     """The loaded network; shared by all calls, keeps nothing between windows."""
 
-    def __init__(self, path: Path, providers: Sequence[str] = (CPU,)) -> None:
-        """Raise CatalogueError if the file does not say how it is to be used."""
+    def __init__(self, path: Path, first: str, providers: Sequence[str] = (CPU,)) -> None:
+        """`first` is the SHA-256 of the file whose looks come first.
+
+        Raises CatalogueError if the file does not say how it is to be used, or with another one.
+        """
         self._session = Session(path, providers)
+        if (made_for := self._session.metadata.get("first")) != first:
+            raise CatalogueError(f"{path}: made for a first look by {made_for}, not {first}")
         try:
             self.rule = _rule(self._session.metadata)
         except (KeyError, TypeError, ValueError) as error:

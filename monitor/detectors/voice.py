@@ -43,7 +43,9 @@ class VoiceDetector:
         self.model = model.version
         self._session = Session(model.path, providers)
         self.second: SecondLook | None = (
-            VoiceSecondLook(model.second, providers) if model.second is not None else None
+            VoiceSecondLook(model.second, model.sha256, providers)
+            if model.second is not None
+            else None
         )
         # The first run allocates; a call should not pay for it.
         self._session.run({self._session.inputs[0]: np.zeros((1, 48_000), np.float32)})

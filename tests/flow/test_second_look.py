@@ -19,7 +19,7 @@ from monitor.protocols import Intake
 from monitor.types import AbstentionReason, AudioWindow, Fusion, LookRule, Score
 from tests.fakes import LevelDetector, MemorySink, ScriptedSource, noise, stages
 
-SAID = {"narrow": "1 2 3", "wide": "0.5 0.25 0", "certain": "2.5", "every": "3"}
+SAID = {"first": "f" * 64, "narrow": "1 2 3", "wide": "0.5 0.25 0", "certain": "2.5", "every": "3"}
 ENTRY = """
 [[model]]
 name = "voice"
@@ -46,7 +46,7 @@ def write_mean(path: Path, said: dict[str, str]) -> Path:
 
 
 def test_a_file_says_how_it_is_used(tmp_path: Path) -> None:
-    second = VoiceSecondLook(write_mean(tmp_path / "second.onnx", SAID))
+    second = VoiceSecondLook(write_mean(tmp_path / "second.onnx", SAID), "f" * 64)
     assert second.rule == LookRule(Fusion(1, 2, 3), Fusion(0.5, 0.25, 0), 2.5, 3)
 
 
@@ -60,12 +60,18 @@ def test_a_file_says_how_it_is_used(tmp_path: Path) -> None:
 )
 def test_a_file_that_does_not_is_refused(tmp_path: Path, said: dict[str, str]) -> None:
     with pytest.raises(CatalogueError, match=r"second\.onnx.*narrow and wide"):
-        VoiceSecondLook(write_mean(tmp_path / "second.onnx", said))
+        VoiceSecondLook(write_mean(tmp_path / "second.onnx", said), "f" * 64)
+
+
+def test_a_file_for_another_first_look_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"second\.onnx.*made for a first look"):
+        VoiceSecondLook(write_mean(tmp_path / "second.onnx", SAID), "e" * 64)
 
 
 def test_a_model_of_two_files_is_checked_and_named_by_both(tmp_path: Path) -> None:
     write_mean(tmp_path / "model.onnx", {})
-    write_mean(tmp_path / "second.onnx", SAID)
+    said = {**SAID, "first": sha256(tmp_path / "model.onnx")}
+    write_mean(tmp_path / "second.onnx", said)
     (tmp_path / "card.md").write_text("card")
     entry = ENTRY.format(sha=sha256(tmp_path / "model.onnx"))
     manifest = tmp_path / "manifest.toml"
@@ -76,7 +82,7 @@ def test_a_model_of_two_files_is_checked_and_named_by_both(tmp_path: Path) -> No
     model = Catalogue(tmp_path).verified("voice")
     assert model.version != model.sha256[:12]
     assert VoiceDetector(model).second is not None
-    write_mean(tmp_path / "second.onnx", {**SAID, "every": "6"})
+    write_mean(tmp_path / "second.onnx", {**said, "every": "6"})
     with pytest.raises(CatalogueError, match=r"second\.onnx"):
         Catalogue(tmp_path).verified("voice")
 
