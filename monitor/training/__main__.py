@@ -12,7 +12,7 @@ import onnx
 
 from monitor.inference.catalogue import sha256
 from monitor.training.average import averaged
-from monitor.training.clips import TWINS_FILE
+from monitor.training.clips import TWINS_FILE, load_splits
 from monitor.training.export import export_network
 from monitor.training.judge import DevelopmentSet
 from monitor.training.network import NetworkSize, VoiceNetwork
@@ -25,6 +25,7 @@ from monitor.training.prepare import (
     kokoro_store,
     load_library,
     open_speech,
+    open_speech_with_twins,
     speech_store,
 )
 from monitor.training.reload import reload_network
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     pages.set_defaults(run=_pages)
 
     shared = stages.add_parser(
-        "voice-twins", parents=[common], help="list test recordings that training holds as well"
+        "voice-twins", parents=[common], help="list recordings that training and a test both hold"
     )
     shared.set_defaults(run=_twins)
 
@@ -140,9 +141,11 @@ def _pages(options: argparse.Namespace) -> None:
 
 
 def _twins(options: argparse.Namespace) -> None:
-    found = twins(open_speech(options.work))
+    pages = [page.source for page in load_pages()]
+    later = pages[pages.index(load_splits().drawn_after) + 1 :]
+    found = twins(open_speech_with_twins(options.work), later)
     TWINS_FILE.write_text("".join(f"{path}\n" for path in found), encoding="utf-8")
-    print(len(found), "test recordings are left out")
+    print(len(found), "recordings are left out")
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 SPLITS_FILE = Path(__file__).with_name("splits.toml")
 TWINS_FILE = Path(__file__).with_name("twins.txt")
-"""Test recordings that also occur in training, one path a line; made by `twins`."""
+"""Recordings that occur both in training and in a test, one path a line; made by `twins`."""
 COPY_MARK = " of "
 """A source named "<engine> of <source>" holds resyntheses of that source's clips."""
 
@@ -63,6 +63,8 @@ class Splits:
     shares: Mapping[str, float]
     test_speakers: Mapping[str, Sequence[str]]
     held_out_generators: Sequence[str]
+    drawn_after: str
+    """The page of pages.toml after which all were gathered later and dealt out by the draw."""
 
     def of(self, source: str, speaker: str, generator: str, fake: bool) -> Split:
         """Split of a clip from its source, speaker and generator."""
@@ -93,14 +95,23 @@ def load_splits(path: Path = SPLITS_FILE) -> Splits:
         for source in table[split.value]
     }
     return Splits(
-        by_source, table["speakers"], table["test_speakers"], table["held_out_generators"]
+        by_source,
+        table["speakers"],
+        table["test_speakers"],
+        table["held_out_generators"],
+        table["draw"]["after"],
     )
+
+
+def load_twins() -> frozenset[str]:
+    """Paths of the recordings that are left out as copies."""
+    return frozenset(TWINS_FILE.read_text(encoding="utf-8").splitlines())
 
 
 def load_clips(*folders: Path, splits: Splits | None = None) -> list[Clip]:
     """Every clip of the data folders' manifests, in the manifests' order."""
     splits = splits or load_splits()
-    twins = set(TWINS_FILE.read_text(encoding="utf-8").splitlines())
+    twins = load_twins()
     return [
         replace(clip, split=Split.NONE) if clip.path in twins else clip
         for folder in folders

@@ -15,7 +15,7 @@ import torch
 
 from monitor.analysis.speech import CHUNK, SpeechGate
 from monitor.ingest.convert import decode_audio
-from monitor.training.clips import Clip, Split, fraction, load_clips, load_splits
+from monitor.training.clips import Clip, Split, fraction, load_clips, load_splits, load_twins
 from monitor.training.copysynthesis import METHODS
 from monitor.training.engines import HifiGan, Kokoro
 from monitor.training.gate import find_speech
@@ -90,7 +90,20 @@ def speech_store(folders: Sequence[Path], work: Path, processes: int = 2) -> Aud
 
 
 def open_speech(work: Path) -> AudioStore:
-    """What `speech_store` made, of every data folder, with splits as they stand now."""
+    """What `speech_store` made, of every data folder, with splits as they stand now.
+
+    Nothing is trained on that is listed as a copy of a test recording.
+    """
+    store = open_speech_with_twins(work)
+    copies = load_twins()
+    for row in store.rows:
+        if row["split"] is Split.TRAIN and row["path"] in copies:
+            row["split"] = Split.NONE
+    return store
+
+
+def open_speech_with_twins(work: Path) -> AudioStore:
+    """The same with every copy in its split, so that the copies can be looked for."""
     names = list(takewhile(partial(exists, work), map(_speech_name, count())))
     store = AudioStore(work, *names)
     splits = load_splits()

@@ -1,9 +1,10 @@
 """Test recordings that also lie in the training split: the same utterance from another page.
 
-Pages copy each other's samples. Loudness contours find such twins whatever the packing.
+Pages copy each other's samples. Loudness contours find such twins whatever the packing. A test that
+stood before a page was gathered keeps its recordings: what is left out then is the page's copy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,12 @@ ALIKE = 0.97
 Readers of one sentence stay below; different synthesisers of one recording do not, and count."""
 
 
-def twins(speech: AudioStore) -> list[str]:
-    """Paths of test recordings with a twin of the same label in the training split, sorted."""
+def twins(speech: AudioStore, later: Collection[str] = ()) -> list[str]:
+    """Paths of recordings to leave out, sorted, for twins of one label in training and in a test.
+
+    Of a pair it is the test recording, but the training recording if only that is from a source
+    of `later`.
+    """
     kept = [i for i, row in enumerate(speech.rows) if row["samples"] > 1.5 * SAMPLE_RATE]
     found = set()
     for fake in (False, True):
@@ -34,10 +39,16 @@ def twins(speech: AudioStore) -> list[str]:
         )
         if not train or not test:
             continue
+        late_train, late_test = (
+            np.array([speech.rows[i]["source"] in later for i in rows]) for rows in (train, test)
+        )
         known = _contours(speech, train, SLACK)
         for first in range(2 * SLACK + 1):
-            alike = (_contours(speech, test, first) @ known.T).max(1) > ALIKE
-            found |= {speech.rows[test[i]]["path"] for i in np.flatnonzero(alike)}
+            alike = (_contours(speech, test, first) @ known.T) > ALIKE
+            copies = alike & late_train & ~late_test[:, None]
+            found |= {speech.rows[train[i]]["path"] for i in np.flatnonzero(copies.any(0))}
+            shared = (alike & ~copies).any(1)
+            found |= {speech.rows[test[i]]["path"] for i in np.flatnonzero(shared)}
     return sorted(found)
 
 

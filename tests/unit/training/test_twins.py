@@ -8,7 +8,8 @@ import pytest
 
 from monitor.training import clips
 from monitor.training.clips import Split, load_clips
-from monitor.training.prepare import Item
+from monitor.training.prepare import SPEECH_STORE, Item, open_speech
+from monitor.training.prepare import open_speech_with_twins as with_twins
 from monitor.training.store import to_pcm, write
 from monitor.training.twins import twins
 from monitor.types import SAMPLE_RATE, Waveform
@@ -22,7 +23,7 @@ def _speech(seed: int) -> Waveform:
 
 
 def _row(path: str, split: Split, fake: bool = False) -> dict[str, object]:
-    return {"path": path, "split": split, "fake": fake}
+    return {"path": path, "split": split, "fake": fake, "source": path.partition("/")[0]}
 
 
 def test_the_shared_recording_is_found(tmp_path: Path) -> None:
@@ -42,6 +43,31 @@ def test_the_shared_recording_is_found(tmp_path: Path) -> None:
     assert twins(write(tmp_path, "speech", items())) == ["test/copy"]
 
 
+def test_a_page_gathered_later_gives_way_to_the_test(tmp_path: Path) -> None:
+    one, other = _speech(0), _speech(1)
+
+    def items() -> Iterator[Item]:
+        yield _row("later/copy", Split.TRAIN), to_pcm(one)
+        yield _row("later/own", Split.TRAIN), to_pcm(_speech(2))
+        yield _row("old/copy", Split.TRAIN), to_pcm(other)
+        yield _row("test/shared with later", Split.TEST), to_pcm(one)
+        yield _row("test/shared with old", Split.TEST), to_pcm(other)
+
+    found = twins(write(tmp_path, "speech", items()), later={"later"})
+    assert found == ["later/copy", "test/shared with old"]
+
+
+def test_between_pages_gathered_later_the_test_gives_way(tmp_path: Path) -> None:
+    shared = _speech(0)
+
+    def items() -> Iterator[Item]:
+        yield _row("later/copy", Split.TRAIN), to_pcm(shared)
+        yield _row("drawn/shared", Split.TEST), to_pcm(shared)
+
+    found = twins(write(tmp_path, "speech", items()), later={"later", "drawn"})
+    assert found == ["drawn/shared"]
+
+
 def test_twins_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = "path,label,generator,generator_family,speaker,source,licence,duration_s\n"
     line = "{},spoof,g,f,s,gemelo-ai/vocos,unstated,3.0\n"
@@ -49,3 +75,16 @@ def test_twins_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "twins.txt").write_text("two\n")
     monkeypatch.setattr(clips, "TWINS_FILE", tmp_path / "twins.txt")
     assert [clip.split for clip in load_clips(tmp_path)] == [Split.TEST, Split.NONE]
+
+
+def test_a_copy_is_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def items() -> Iterator[Item]:
+        about = {"source": "somewhere/new", "speaker": "s", "generator": "g", "fake": True}
+        for path in ("one", "two"):
+            yield {"path": path, **about}, to_pcm(_speech(0))
+
+    write(tmp_path, SPEECH_STORE, items())
+    (tmp_path / "twins.txt").write_text("two\n")
+    monkeypatch.setattr(clips, "TWINS_FILE", tmp_path / "twins.txt")
+    splits = [[row["split"] for row in get(tmp_path).rows] for get in (open_speech, with_twins)]
+    assert splits == [[Split.TRAIN, Split.NONE], [Split.TRAIN, Split.TRAIN]]
