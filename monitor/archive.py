@@ -18,7 +18,7 @@ from monitor.evidence.bundle import Draft, RecipientError, Recipients
 from monitor.evidence.journal import NAME, JournalError
 from monitor.evidence.recorder import Limits, Recorder
 from monitor.evidence.shelf import Kept, Shelf
-from monitor.evidence.signing import Signer, SigningKeyError
+from monitor.evidence.signing import KEY_FILE, Signer, SigningKeyError
 from monitor.evidence.writer import Condition, Outcome, Writer
 from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.messages import StoreError
@@ -33,8 +33,6 @@ from monitor.web.models import ProvenanceRecord, TierRecord
 
 _log = log.get(__name__)
 
-KEY_FILE = "evidence-signing-key.pem"
-"""In state_dir, unless the settings name another."""
 _RETENTION_SECONDS = 3600.0
 # What bears on a decision, and nothing that could hold a credential.
 _TOLD: dict[str, Any] = {

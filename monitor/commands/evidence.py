@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from monitor.archive import KEY_FILE
 from monitor.commands.options import SettingsFile, chosen_settings, fail
-from monitor.evidence.signing import PublicKey, Signer, SigningKeyError
+from monitor.evidence.signing import KEY_FILE, PublicKey, Signer, SigningKeyError
 from monitor.evidence.verify import State, verify
 
 UNCHECKED = 3

@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+KEY_FILE = "evidence-signing-key.pem"
+"""Where it lies in state_dir, unless the settings name another."""
+
 
 class SigningKeyError(Exception):
     """A key cannot be used; the message names the file and never its content."""

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from monitor.app import Service
-from monitor.archive import KEY_FILE
 from monitor.calls.call import Call
 from monitor.cli import cli
 from monitor.evidence.container import unpack
+from monitor.evidence.signing import KEY_FILE
 from monitor.packet import PacketTarget
 from monitor.protocols import Intake
 from monitor.settings import SettingsError, load
