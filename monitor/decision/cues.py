@@ -1,7 +1,8 @@
 """How far a physical cue's measurement counts. Pure.
 
-Cues explain more than they decide: each is a logistic function of one measurement, capped, and
-with little to say for a face being genuine: a fake may well blink.
+Cues explain more than they decide: each is a logistic function of one measurement, capped. None
+says anything for a face being genuine: a fake may well blink, and generated heads agree with their
+voice better than people do.
 """
 
 import hashlib
@@ -10,8 +11,6 @@ from dataclasses import asdict, dataclass
 
 CAP = 1.0
 """Most that one cue may say for a fake, in natural log."""
-GENUINE_CAP = 0.3
-"""Most that one cue may say for a genuine face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,8 @@ class CueScale:
             raise ValueError(f"cap: {self.cap} is not in [0, {CAP}]")
 
     def llr(self, value: float) -> float:
-        """What a measured value says."""
-        low = -min(self.cap, GENUINE_CAP)
-        return min(max(self.slope * value + self.offset, low), self.cap)
+        """What a measured value says against a face; 0 where it says nothing, never less."""
+        return min(max(self.slope * value + self.offset, 0.0), self.cap)
 
 
 SHOWN_ONLY = CueScale()
