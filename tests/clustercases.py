@@ -1,9 +1,11 @@
 """What every database must do for a cluster; imported beside storecases, for its fixtures."""
 
+import math
+
 from monitor import wire
 from monitor.store.calls import Batch, Begun
 from monitor.store.nodes import Interrupted, NodeRow
-from monitor.store.sources import SourceRow
+from monitor.store.sources import Account, SourceRow
 from monitor.store.store import Store
 from tests.alerts import alert
 from tests.storecases import DAY, Times, accept, opened
@@ -100,16 +102,58 @@ async def test_a_lease_is_held_by_one_and_fenced_by_its_epoch(store: Store) -> N
     await sources.want(SourceRow("s", "another"))
     assert await sources.all() == [SourceRow("s", "sealed")]
     assert await sources.idle("s") > 1e6
-    assert await sources.move("s", 0, "a")
-    assert not await sources.move("s", 0, "b"), "somebody else did"
+    assert await sources.move("s", 0, "a", Account())
+    assert not await sources.move("s", 0, "b", Account()), "somebody else did"
     assert await sources.all() == [SourceRow("s", "sealed", "a", 1)]
     assert 0 <= await sources.idle("s") < 30
     assert await sources.renew("a", {"s": 1, "t": 1}) == {"s"}
     assert await sources.renew("b", {"s": 1}) == frozenset()
-    assert await sources.move("s", 1, None)
+    assert await sources.move("s", 1, None, Account())
     assert await sources.renew("a", {"s": 1}) == frozenset(), "superseded"
     assert await sources.idle("s") < 30, "it was renewed before"
-    await sources.end("s", "not_found")
+    await sources.end("s", "not_found", Account())
     assert (await sources.all())[0].ended == "not_found"
     await sources.forget("s")
     assert await sources.all() == []
+
+
+async def test_the_account_of_a_source_outlives_who_counted_it(url: str, times: Times) -> None:
+    async with opened(times.store(url)) as store:
+        await store.sources.want(SourceRow("s", "sealed"))
+        await store.sources.want(SourceRow("t", "sealed"))
+        assert (await store.sources.accounts())["s"] == Account()
+        await store.sources.account("s", Account(True, 2.5))
+        assert await store.sources.move("s", 0, "a", Account(True, 2.5, 40.0))
+        await store.sources.end("t", "not_found", Account(True, 1.5))
+    async with opened(times.store(url)) as store:
+        accounts = await store.sources.accounts()
+        kept = accounts["s"]
+        assert (kept.flowed, kept.lost_seconds) == (True, 2.5)
+        assert kept.away is not None
+        assert 40 <= kept.away < 100, "by the database's clock: it goes on"
+        assert accounts["t"] == Account(True, 1.5)
+        assert await store.totals.all() == {"leases_moved": 1}
+
+
+async def test_a_pull_is_seen_when_something_of_its_call_is_kept(
+    store: Store, times: Times
+) -> None:
+    assert await store.sources.unseen("s.1") == math.inf
+    await monitored(store, times, "s.1")
+    times.wall += 4
+    assert await store.sources.unseen("s.1") == 4.0
+    times.wall -= 10
+    assert await store.sources.unseen("s.1") == 0.0, "a clock that is behind"
+
+
+async def test_what_is_lost_with_a_node_is_counted_once(url: str, times: Times) -> None:
+    async with opened(times.store(url, "a")) as store:
+        await store.nodes.join(node("a"))
+        await monitored(store, times, "c")
+    async with opened(times.store(url, "b")) as store:
+        times.wall += 7
+        await store.nodes.lose("a")
+        await store.nodes.lose("a")
+        assert await store.totals.all() == {
+            "nodes_lost": 1, "calls_interrupted": 1, "seconds_lost": 7.0,
+        }  # fmt: skip

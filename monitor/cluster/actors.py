@@ -156,7 +156,11 @@ class DirectorActor:
                 store = self._plan.store()
                 await store.open()
                 director = Director(
-                    store.nodes, store.sources, self._plan.lease_seconds, time.monotonic
+                    store.nodes,
+                    store.sources,
+                    store.totals,
+                    self._plan.lease_seconds,
+                    time.monotonic,
                 )
                 await director.load()
                 self._director = director

@@ -6,17 +6,17 @@ database before anybody hears of it; the rest is learnt anew from the nodes' nex
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from monitor import log
 from monitor.cluster.lease import Ended, Lease, Orders, Report, Standing
-from monitor.cluster.ledger import NodeLedger, SourceLedger
+from monitor.cluster.ledger import NodeLedger, SourceLedger, TotalLedger
 from monitor.cluster.pull import RETRIED, Pull
 from monitor.cluster.roster import Node, Roster
 from monitor.cluster.seal import CONFIGURED
 from monitor.store.nodes import NodeRow
-from monitor.store.sources import SourceRow
+from monitor.store.sources import Account, SourceRow
 
 _log = log.get(__name__)
 
@@ -30,7 +30,7 @@ class SupersededError(Exception):
 
 @dataclass(slots=True)
 class Tally:
-    """What went wrong since this director began."""
+    """What went wrong since the cluster's database was made; named as the totals are there."""
 
     nodes_lost: int = 0
     calls_interrupted: int = 0
@@ -46,12 +46,14 @@ class Director:
         self,
         nodes: NodeLedger,
         sources: SourceLedger,
+        totals: TotalLedger,
         lease_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         """`clock` gives monotonic seconds."""
         self._nodes = nodes
         self._sources = sources
+        self._totals = totals
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._began = clock()
@@ -70,10 +72,18 @@ class Director:
                 standing = Standing(row.instance, row.url, row.inner_url)
                 if not row.lost:
                     self.roster.add(Node(standing, self._clock(), draining=row.draining))
-            self.pulls = {row.id: Pull(row) for row in await self._sources.all()}
-            for pull in self.pulls.values():
-                # Whether it flowed, and for how long not, is not known.
-                pull.until = self._clock() + self._lease_seconds
+            rows, accounts = await self._sources.all(), await self._sources.accounts()
+            now = self._clock()
+            self.pulls = {
+                row.id: Pull.resumed(
+                    row, accounts.get(row.id, Account()), now, now + self._lease_seconds
+                )
+                for row in rows
+            }
+            counted = await self._totals.all()
+            for total in fields(Tally):
+                before = getattr(self.tally, total.name)
+                setattr(self.tally, total.name, before + type(before)(counted.get(total.name, 0)))
 
     async def join(self, standing: Standing) -> None:
         """Know a node that has started; raises StoreError."""
@@ -177,6 +187,9 @@ class Director:
             for pull in self.pulls.values():
                 if pull.row.ended is None:
                     await self._settle(pull)
+                if not pull.kept:
+                    await self._sources.account(pull.row.id, pull.account(self._clock()))
+                    pull.kept = True
             self.roster.forget_buried()
             self._orphans = await self._nodes.orphans()
 
@@ -185,16 +198,16 @@ class Director:
         if row.holder is not None:
             node = self.roster.get(row.holder)
             if node is None or node.lost:
+                pull.leave(await self._last_pulled(pull, node))
                 last = node.renewed if node is not None else self._began
                 await self._move(pull, None)
                 # It may have renewed in the database while it could not reach this director.
                 last = max(last, now - await self._sources.idle(row.id))
                 pull.until = last + self._lease_seconds
-                pull.leave(last)
             elif node.draining and any(n.room(now) for n in self.roster):
+                pull.leave(now)
                 await self._move(pull, None)
                 pull.until, pull.released_by = now + self._lease_seconds, row.holder
-                pull.leave(now)
         if pull.row.holder is None and self._clock() >= pull.until:
             taker = self.roster.take(self._clock())
             if taker is not None:
@@ -203,23 +216,36 @@ class Director:
                 self.tally.leases_moved += pull.flowed
                 _log.info("source leased", source=row.id, node=pull.row.holder)
 
+    async def _last_pulled(self, pull: Pull, node: Node | None) -> float:
+        """When a lost holder is last known to have pulled."""
+        row, now = pull.row, self._clock()
+        if node is not None and node.heard:
+            last = node.renewed
+        else:
+            # A director before this one heard it: what was kept of the call tells how long ago.
+            lease = Lease(row.id, row.epoch, row.sealed)
+            last = now - await self._sources.unseen(lease.call)
+        return max(last, now - await self._sources.idle(row.id))
+
     async def _move(self, pull: Pull, holder: str | None) -> None:
-        row = pull.row
-        if not await self._sources.move(row.id, row.epoch, holder):
+        row, account = pull.row, pull.account(self._clock())
+        if not await self._sources.move(row.id, row.epoch, holder, account):
             raise SupersededError(f"source {row.id} is no longer at epoch {row.epoch}")
         pull.row = replace(row, holder=holder, epoch=row.epoch + 1)
+        pull.kept = True
 
     async def _ended(self, ended: Ended, instance: str) -> None:
         pull = self.pulls.get(ended.source)
         if pull is None or (pull.row.holder, pull.row.epoch) != (instance, ended.epoch):
             return
         if ended.reason in RETRIED:
+            pull.leave(self._clock() - ended.ago)
             await self._move(pull, None)
             pull.until = self._clock()
-            pull.leave(self._clock())
         else:
-            await self._sources.end(ended.source, ended.reason)
-            pull.row = replace(pull.row, holder=None, ended=ended.reason)
+            pull.over(self._clock() - ended.ago)
+            await self._sources.end(ended.source, ended.reason, pull.account(self._clock()))
+            pull.row, pull.flowing = replace(pull.row, holder=None, ended=ended.reason), False
 
     def _bequeathed(self, node: Node) -> tuple[str, ...]:
         """What the first node that works sends in the name of lost ones."""

@@ -39,6 +39,8 @@ class Ended:
     epoch: int
     reason: str
     """In one word, as of the call."""
+    ago: float = 0.0
+    """Seconds before the report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ long as a lease lasts stops, because another may have begun.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from monitor import log
@@ -82,7 +83,8 @@ class Tenancy:
         self._clock = clock
         self._fence = Fence(lease_seconds, clock())
         self._held: dict[str, Lease] = {}
-        self._ended: list[Ended] = []
+        self._ended: list[tuple[float, Ended]] = []
+        """With when they ended, until the director has heard of them."""
         self._over: dict[str, int] = {}
         """The latest epoch of a source that came to its end here: not to be begun again."""
         self._dropping: set[asyncio.Task[None]] = set()
@@ -156,7 +158,9 @@ class Tenancy:
         host = self._host
         flowing = frozenset(s for s, lease in self._held.items() if host.flowing(lease.call))
         held = {source: lease.epoch for source, lease in self._held.items()}
-        return Report(host.instance, host.free, host.calls, held, flowing, tuple(self._ended))
+        now = self._clock()
+        ended = tuple(replace(e, ago=now - at) for at, e in self._ended)
+        return Report(host.instance, host.free, host.calls, held, flowing, ended)
 
     def _notice(self) -> None:
         """Find pulls that ended by themselves."""
@@ -190,7 +194,7 @@ class Tenancy:
 
     def _end(self, lease: Lease, reason: str) -> None:
         self._over[lease.source] = lease.epoch
-        self._ended.append(Ended(lease.source, lease.epoch, reason))
+        self._ended.append((self._clock(), Ended(lease.source, lease.epoch, reason)))
 
     def _stop_all(self) -> None:
         for lease in self._held.values():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.cluster.lease import Report
-from monitor.store.sources import SourceRow
+from monitor.store.sources import Account, SourceRow
 
 RETRIED = frozenset({"fenced", "fault", "stopped", "capacity"})
 """Ends of a pull for which the source is not to blame: it is pulled again."""
@@ -19,12 +19,22 @@ class Pull:
     """Without a holder: when no earlier one can be pulling it any more."""
     released_by: str | None = None
     """The earlier holder, while it still has to let go."""
+    flowing: bool = False
+    """Whether its holder reports media."""
     flowed: bool = False
     """Whether media has ever been seen."""
     away: float | None = None
-    """Since when nobody pulls it; None while media flows."""
+    """Since when nobody pulls it; None while it is pulled, or has never flowed."""
     lost_seconds: float = 0.0
-    """For which nobody pulled it after it first flowed, as far as this director saw."""
+    """Of gaps that are over."""
+    kept: bool = True
+    """Whether the database knows of all this."""
+
+    @classmethod
+    def resumed(cls, row: SourceRow, account: Account, now: float, until: float) -> "Pull":
+        """Go on with what another director has kept."""
+        away = None if account.away is None else now - account.away
+        return cls(row, until, flowed=account.flowed, away=away, lost_seconds=account.lost_seconds)
 
     def reported(self, report: Report, now: float) -> None:
         """Learn from a node's report whether it has been let go, or flows."""
@@ -32,13 +42,25 @@ class Pull:
             self.released_by, self.until = None, min(self.until, now)
         held = report.held.get(self.row.id) == self.row.epoch
         if held and self.row.holder == report.instance and self.row.id in report.flowing:
-            self.lost_seconds += now - self.away if self.away is not None else 0.0
-            self.away, self.flowed = None, True
+            self.kept &= self.flowed and self.away is None
+            self.over(now)
+            self.flowing = self.flowed = True
 
     def leave(self, since: float) -> None:
         """Begin to count the seconds for which nobody pulls it."""
-        if self.flowed and self.away is None:
-            self.away = since
+        self.flowing = False
+        if self.flowed:
+            self.away = since if self.away is None else min(self.away, since)
+
+    def over(self, now: float) -> None:
+        """Count no further: it is pulled again, or is not to be."""
+        self.lost_seconds += max(0.0, now - self.away) if self.away is not None else 0.0
+        self.away = None
+
+    def account(self, now: float) -> Account:
+        """What a later director has to know."""
+        away = None if self.away is None else max(0.0, now - self.away)
+        return Account(self.flowed, self.lost_seconds, away)
 
     def record(self, now: float) -> dict[str, Any]:
         """JSON-ready; what is to be pulled is sealed."""
@@ -49,6 +71,6 @@ class Pull:
             "node": self.row.holder,
             "epoch": self.row.epoch,
             "ended": self.row.ended,
-            "flowing": self.flowed and self.away is None and self.row.ended is None,
+            "flowing": self.flowing and self.row.ended is None,
             "lost_seconds": round(self.lost_seconds + waiting, 1),
         }

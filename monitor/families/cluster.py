@@ -15,7 +15,7 @@ TOTALS = {
     "seconds_lost": "Seconds of those calls that nobody monitored, until it was known",
     "leases_moved": "Sources that were given to another node",
 }
-"""They begin anew with the director, as a process's do."""
+"""Since the cluster's database was made: they outlive a director."""
 
 
 class ClusterFamilies(Collector):

@@ -12,6 +12,7 @@ from monitor.messages import DeliveryState
 from monitor.store import tables
 from monitor.store.calls import INTERRUPTED
 from monitor.store.database import Database
+from monitor.store.totals import Totals
 from monitor.types import LostReason
 
 _KEPT = 86_400.0
@@ -44,8 +45,11 @@ class Interrupted:
 class Nodes:
     """The rows of all nodes; only the director writes them."""
 
-    def __init__(self, database: Database, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: Database, totals: Totals, wall: Callable[[], float] = time.time
+    ) -> None:
         self._database = database
+        self._totals = totals
         self._wall = wall
 
     async def join(self, node: NodeRow) -> None:
@@ -79,14 +83,14 @@ class Nodes:
             await connection.execute(row.values(draining=draining))
 
     async def lose(self, instance: str) -> Interrupted:
-        """Close the calls of a node that is gone, and account for the seconds since.
+        """Close the calls of a node that is gone, account for the seconds since, and count them.
 
         A second time it closes what the node has opened meanwhile, if anything.
         """
         now = self._wall()
         async with self._database.write() as connection:
             gone = tables.nodes.c.lost_at.is_(None) & (tables.nodes.c.instance == instance)
-            await connection.execute(update(tables.nodes).where(gone).values(lost_at=now))
+            marked = await connection.execute(update(tables.nodes).where(gone).values(lost_at=now))
             open_ = (tables.calls.c.instance == instance) & tables.calls.c.ended.is_(None)
             closed = (
                 update(tables.calls)
@@ -100,6 +104,12 @@ class Nodes:
                 gap = max(0.0, now - row.seen_at)
                 lost += gap
                 await _account(connection, row.id, gap)
+            counted = {
+                "nodes_lost": marked.rowcount,
+                "calls_interrupted": len(rows),
+                "seconds_lost": lost,
+            }
+            await self._totals.add(connection, counted)
         return Interrupted(len(rows), lost)
 
     async def orphans(self) -> list[str]:

@@ -16,6 +16,7 @@ from monitor.store.nodes import Nodes
 from monitor.store.retention import Holds, Retention, Terms
 from monitor.store.reviews import Reviews
 from monitor.store.sources import Sources
+from monitor.store.totals import Totals
 from monitor.store.uptime import Uptime
 
 _WATCH = 5.0
@@ -45,8 +46,9 @@ class Store:
         self.reviews = Reviews(self.database, wall)
         self.holds = Holds(self.database, wall)
         self.audit = Audit(self.database)
-        self.nodes = Nodes(self.database, wall)
-        self.sources = Sources(self.database, wall)
+        self.totals = Totals(self.database)
+        self.nodes = Nodes(self.database, self.totals, wall)
+        self.sources = Sources(self.database, self.totals, wall)
         kept = terms or Terms(0, 0, 0, 0)
         self.retention = Retention(self.database, kept, every, wall)
 

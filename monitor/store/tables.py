@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -170,4 +171,14 @@ sources = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("renewed_at", Double, nullable=False),
     Column("ended", String(40)),
+    Column("flowed", Boolean, nullable=False, server_default=false()),
+    Column("lost_seconds", Double, nullable=False, server_default="0"),
+    Column("away_at", Double),
+)
+
+totals = Table(
+    "totals",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("total", Double, nullable=False),
 )

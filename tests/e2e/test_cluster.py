@@ -33,11 +33,14 @@ from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.service import TOKEN
 from tests.e2e.test_whip import OFFER
 
-pytestmark = pytest.mark.timeout(300)
 SECRET = "whsec_ZW5kLXRvLWVuZC1zZWNyZXQtMTIzNA=="
 MACHINES = 4
 REPULLED = 10.0
 """Seconds within which a lost machine's source is pulled elsewhere."""
+BEGUN_ANEW = 15.0
+"""Further ones when the director is lost too: Ray starts another process."""
+UNKEPT = 6.0
+"""Seconds of a call of which the database need not know yet."""
 PAGE = "http://127.0.0.1:8078"
 """Another origin than the gateway's own."""
 SETTINGS = """
@@ -106,12 +109,22 @@ def source(cluster: Cluster) -> dict[str, Any]:
     return dict(found)
 
 
+def answered(cluster: Cluster) -> dict[str, Any] | None:
+    """The source; None while there is no director to ask."""
+    answer = cluster.http.get("/api/v1/sources")
+    if answer.status_code == 503:
+        return None
+    answer.raise_for_status()
+    (found,) = answer.json()
+    return dict(found)
+
+
 def flowing(cluster: Cluster, epoch: int = 0) -> dict[str, Any]:
     """The source, once it is pulled under a later lease."""
 
     def look() -> dict[str, Any] | None:
-        found = source(cluster)
-        return found if found["flowing"] and found["epoch"] > epoch else None
+        found = answered(cluster)
+        return found if found and found["flowing"] and found["epoch"] > epoch else None
 
     found = wait_until(look, 30, "media of the source")
     assert found is not None
@@ -304,16 +317,16 @@ def test_a_director_that_dies_comes_back_and_nobody_notices(
 
 
 def lost_and_repulled(
-    cluster: Cluster, before: dict[str, Any], since: float
-) -> tuple[dict[str, Any], float]:
-    """The source as another node pulls it, and how long that took."""
+    cluster: Cluster, before: dict[str, Any], since: float, within: float = REPULLED
+) -> dict[str, Any]:
+    """The source as another node pulls it, with what was lost accounted for."""
     after = flowing(cluster, before["epoch"])
     took = time.monotonic() - since
     sys.stdout.write(f"pulled elsewhere after {took:.1f} s\n")
     assert after["node"] != before["node"]
-    assert took <= REPULLED
-    assert 0 < after["lost_seconds"] - before["lost_seconds"] <= REPULLED + 2
-    return after, took
+    assert took <= within
+    assert 1 < after["lost_seconds"] - before["lost_seconds"] <= took + UNKEPT
+    return after
 
 
 def accounted(cluster: Cluster, call_id: str) -> None:
@@ -354,8 +367,11 @@ def test_a_machine_that_dies_loses_its_own_calls_only(
     elsewhere = others(cluster, publisher, before["node"])
     own = set(publisher.calls) - set(elsewhere)
     spent = {call_id: seconds(cluster, call_id) for call_id in elsewhere}
-    since = cluster.machine(before["node"]).kill()
-    lost_and_repulled(cluster, before, since)
+    machine = cluster.machine(before["node"])
+    # The director with it: the one that comes next has never heard of that node.
+    os.kill(cluster.director(), signal.SIGKILL)
+    since = machine.kill()
+    lost_and_repulled(cluster, before, since, REPULLED + BEGUN_ANEW)
     for call_id in [before["call"], *own]:
         accounted(cluster, call_id)
     undisturbed(cluster, elsewhere, spent)
@@ -376,7 +392,7 @@ def test_a_machine_that_is_cut_off_stops_before_another_begins(
     machine = cluster.machine(before["node"])
     cut, since = time.time(), time.monotonic()
     machine.unplug()
-    after, _ = lost_and_repulled(cluster, before, since)
+    after = lost_and_repulled(cluster, before, since)
     accounted(cluster, before["call"])
     undisturbed(cluster, elsewhere, spent)
     # both clocks are this machine's

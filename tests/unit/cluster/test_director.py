@@ -7,7 +7,7 @@ import pytest
 from monitor.cluster.director import SupersededError
 from monitor.cluster.lease import Ended
 from monitor.messages import StoreError
-from monitor.store.sources import SourceRow
+from monitor.store.sources import Account, SourceRow
 from tests.unit.cluster.ledgers import LEASE, World
 
 
@@ -206,6 +206,108 @@ async def test_a_director_that_starts_anew_goes_on(world: World) -> None:
     world.director.lose("b")
     await world.run(LEASE + 1, "a")
     assert set(world.holders().values()) == {"a"}
+
+
+def of(world: World, source: str = "s") -> tuple[float, bool]:
+    """A source's lost seconds, and whether it flows."""
+    (found,) = [s for s in world.director.overview()["sources"] if s["id"] == source]
+    return found["lost_seconds"], found["flowing"]
+
+
+async def test_a_director_that_dies_with_the_holder_leaves_an_account(world: World) -> None:
+    await world.join("a", "b")
+    await world.want("s")
+    await world.run(60, "a", "b")
+    holder = world.holders()["s"]
+    other = "b" if holder == "a" else "a"
+    # Both die, and after two seconds there is another director, which never hears of the holder;
+    # of its call something was kept last a second before it died.
+    world.now += 2
+    world.sources.idle_for, world.sources.unseen_for = 62.0, 3.0
+    await world.begin().load()
+    assert of(world) == (0.0, False), "nobody has reported media to this director"
+    world.director.lose(str(holder))
+    await world.run(LEASE + 1, other)
+    assert world.holders()["s"] == other
+    lost, flowing = of(world)
+    assert flowing
+    assert 3 + LEASE <= lost <= 3 + LEASE + 2
+    kept = (await world.sources.accounts())["s"]
+    assert kept == Account(True, kept.lost_seconds)
+    assert kept.lost_seconds == pytest.approx(lost, abs=0.05)
+
+
+async def test_a_gap_goes_on_while_directors_come_and_go(world: World) -> None:
+    await world.join("a")
+    await world.want("s")
+    await world.run(2, "a")
+    world.director.lose("a")
+    await world.run(1)
+    for _ in range(3):
+        before = of(world)[0]
+        world.now += 10
+        await world.begin().load()
+        assert of(world)[0] == pytest.approx(before + 10, abs=0.2)
+        await world.director.settle()
+    await world.join("b")
+    await world.run(LEASE + 1, "b")
+    lost, flowing = of(world)
+    assert flowing
+    assert 31 <= lost <= 31 + LEASE + 2
+    await world.begin().load()
+    assert of(world)[0] == lost, "what was counted stays"
+
+
+async def test_a_source_that_never_flowed_has_lost_nothing(world: World) -> None:
+    await world.join("a")
+    await world.want("s")
+    for _ in range(4):
+        world.now += 0.5
+        await world.report("a", flowing=False)
+        await world.director.settle()
+    world.now += 5
+    await world.begin().load()
+    world.director.lose("a")
+    await world.join("b")
+    await world.run(LEASE + 1)
+    assert of(world) == (0.0, False)
+
+
+async def test_a_pull_is_away_from_when_it_ended_and_not_from_when_that_was_heard(
+    world: World,
+) -> None:
+    await world.join("a")
+    await world.want("s")
+    await world.run(2, "a")
+    await world.report("a", held={}, ended=(Ended("s", 1, "fenced", ago=20.0),))
+    assert 20 <= of(world)[0] <= 20.5
+
+
+async def test_a_source_that_has_ended_loses_nothing_more(world: World) -> None:
+    await world.join("a")
+    await world.want("s")
+    await world.run(2, "a")
+    await world.report("a", held={}, ended=(Ended("s", 1, "fault"),))
+    await world.director.settle()
+    await world.report("a", held={}, ended=(Ended("s", 3, "not_found"),))
+    lost = of(world)[0]
+    world.now += 100
+    assert of(world)[0] == lost < 2
+
+
+async def test_totals_outlive_the_director(world: World) -> None:
+    await world.join("a", "b")
+    await world.want("s")
+    await world.run(2, "a", "b")
+    holder = str(world.holders()["s"])
+    world.director.lose(holder)
+    await world.run(LEASE + 1, "b" if holder == "a" else "a")
+    before = world.director.overview()["tally"]
+    assert before == {
+        "nodes_lost": 1, "calls_interrupted": 2, "seconds_lost": 7.0, "leases_moved": 1,
+    }  # fmt: skip
+    await world.begin().load()
+    assert world.director.overview()["tally"] == before
 
 
 async def test_a_director_that_was_replaced_stops(world: World) -> None:

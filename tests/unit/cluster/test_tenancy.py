@@ -162,9 +162,9 @@ async def test_an_end_that_was_not_heard_is_reported_again(world: World) -> None
     world.host.ended = {"s.1": "unauthorized"}
     world.cut = True
     await world.renew()
-    world.cut = False
+    world.cut, world.now = False, world.now + 3
     await world.renew()
-    assert world.heard[-1].ended == (Ended("s", 1, "unauthorized"),)
+    assert world.heard[-1].ended == (Ended("s", 1, "unauthorized", ago=3.0),)
     assert world.host.dropped == []
 
 
