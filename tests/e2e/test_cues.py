@@ -18,6 +18,7 @@ from monitor.detectors.lighting import Lighting
 from monitor.detectors.pulse import Pulse
 from monitor.detectors.reflections import Reflections
 from monitor.inference.catalogue import Catalogue, default_folder
+from monitor.landmarks import LEFT_IRIS, RIGHT_IRIS
 from monitor.protocols import Cue
 from monitor.training.face.counterexamples import CASES
 from monitor.training.face.cuewindows import service_window, transcode
@@ -43,9 +44,29 @@ def person(recordings: Recordings, landmarker: Landmarker) -> CueWindow:
     return window
 
 
+def before_a_lamp(person: CueWindow) -> CueWindow:
+    """The same person before one bright lamp, which both corneas show at the same place.
+
+    The film has a dozen crops with faint highlights: whether those suffice to tell one eye from
+    the other turns on the last digits of the landmarks, which processors compute differently.
+    """
+    crops = person.crops.copy()
+    rows, columns = np.mgrid[: crops.shape[2], : crops.shape[3]] + 0.5
+    for crop, points in zip(crops, person.crop_points, strict=True):
+        for iris in (RIGHT_IRIS, LEFT_IRIS):
+            ring = points[iris].astype(np.float64)
+            radius = np.linalg.norm(ring[1:] - ring[0], axis=1).mean()
+            x, y = (columns - ring[0, 0]) / radius, (rows - ring[0, 1]) / radius
+            crop[:, np.hypot(x, y) < 1] = 50
+            crop[:, np.hypot(x + 0.35, y + 0.35) < 0.3] = 250
+    return replace(person, crops=crops)
+
+
 @pytest.mark.parametrize("cue", COUNTED, ids=lambda cue: cue.name)
 def test_a_broken_face_is_further_off_than_the_person(cue: Cue, person: CueWindow) -> None:
     prepare, breaking = CASES[cue.name]
+    if cue.name == "reflections":
+        person = before_a_lamp(person)
     genuine = cue.measure(prepare(person) if prepare else person)
     broken = cue.measure(breaking(person))
     assert genuine.value is not None, genuine
