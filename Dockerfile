@@ -2,13 +2,14 @@
 # It needs a writable /var/lib/deepfake-monitor and /tmp; the root file system may be read-only.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY monitor ./monitor
 COPY models ./models
 # For a cluster add `ray`.
 ARG EXTRAS=notify,postgres
 RUN python -m venv /opt/monitor \
-    && /opt/monitor/bin/pip install --no-cache-dir --disable-pip-version-check ".[${EXTRAS}]"
+    && /opt/monitor/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --constraint constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/monitor /opt/monitor

@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # A plain `torch` brings gigabytes of GPU libraries. Name another build here to use a GPU.
 TORCH ?= torch==2.13.0
+# The versions that the tests ran with. `make LOCK= run` takes whatever the index has.
+LOCK ?= constraints.txt
 DATA ?= ../shared/data
 # Seconds that each parser is fuzzed for.
 FUZZ ?= 60
@@ -15,17 +17,20 @@ E2E_WORKERS ?= 2
 # The tests start the service over a hundred times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
+LOCKED := $(BIN)/$(PIP_INSTALL) $(if $(LOCK),--constraint $(LOCK))
 PYTEST := $(BIN)/python -m pytest
 UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test references check unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
+.PHONY: help run test lock references check unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
 	@echo "make test     all tests (installs Debian packages for the end-to-end ones)"
 	@echo "make check    lint, types and import contracts"
+	@echo "make lock     write constraints.txt anew: the newest versions that pyproject.toml allows"
 	@echo "make references  write docs/api.md, docs/metrics.md and the dashboards from the code"
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make peers    peers that are made with npm, or brought along (tests/peers)"
@@ -44,15 +49,25 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(BIN)/python pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.run: $(BIN)/python pyproject.toml $(LOCK)
+	$(LOCKED) --editable .
 	touch $@
 
 # torch first and by exact version: whatever comes later is then satisfied with it.
-$(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,train]"
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(LOCK)
+	$(LOCKED) "$(TORCH)"
+	$(LOCKED) --editable ".[dev,train]"
 	touch $@
+
+# Newer versions, within pyproject.toml: made in an environment of its own, to be tested and kept.
+# Of a build for one processor (`+cpu`) the plain version is written: other machines have others.
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/$(PIP_INSTALL) "$(TORCH)"
+	build/lock/bin/$(PIP_INSTALL) --editable ".[dev,train]"
+	build/lock/bin/pip --disable-pip-version-check freeze --all --exclude-editable \
+		| grep -v '^pip==' | sed 's/+.*//' >constraints.txt
 
 run: $(VENV)/.run
 	$(BIN)/deepfake-monitor serve
@@ -110,7 +125,7 @@ quality-face: $(VENV)/.dev
 	MONITOR_FACE_DATA=$(DATA)/faces $(PYTEST) tests/quality/test_face.py
 
 $(VENV)/.fuzz: $(VENV)/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	$(LOCKED) --editable ".[fuzz]"
 	touch $@
 
 fuzz: $(VENV)/.fuzz
