@@ -4,17 +4,24 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, TextIO
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
+_URL = re.compile(r"\b(?:rtsps?|whep\+https?)://[^\s\"'<>]+", re.IGNORECASE)
+_ANY_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
 _TOKEN = re.compile(r"(\btoken=)[^&\s\"']+")
 _SECRET_KEYS = frozenset({"authorization", "token", "password", "secret", "sdp", "credentials"})
 
 
 def redact(url: str) -> str:
-    """Return a URL without user, password, query and fragment: each may hold a secret."""
+    """Return a URL's scheme, host and port.
+
+    All else may hold a secret: cameras and media servers take passwords and tokens in user,
+    password, path, query and fragment, under any name.
+    """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -23,7 +30,8 @@ def redact(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "unreadable-url"
-    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
+    path = "/..." if parts.path.strip("/") else parts.path
+    return urlunsplit((parts.scheme, host + port, path, "", ""))
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
@@ -39,6 +47,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         processors=[
             *shared,
             structlog.processors.format_exc_info,
+            _hide_traced,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -48,7 +57,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
+            foreign_pre_chain=[*shared, structlog.processors.format_exc_info, _hide_traced],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
@@ -79,6 +88,20 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def about(**values: str) -> AbstractContextManager[None]:
+    """Add these fields to whatever is logged within, and in tasks and threads begun there."""
+    return structlog.contextvars.bound_contextvars(**values)
+
+
+def _hide_traced(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """FFmpeg's and other libraries' errors quote the URL that they were given."""
+    if isinstance(event.get("exception"), str):
+        event["exception"] = _ANY_URL.sub(lambda found: redact(found[0]), event["exception"])
+    return event
+
+
 def _hide_secrets(
     logger: Any, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -86,6 +109,9 @@ def _hide_secrets(
         event[key] = "redacted"
     if isinstance(event.get("uri"), str):
         event["uri"] = redact(event["uri"])
+    for key, value in event.items():
+        if isinstance(value, str) and "://" in value:
+            event[key] = _URL.sub(lambda found: redact(found[0]), value)
     if isinstance(event.get("event"), str):
         # uvicorn logs the whole request line of a WebSocket.
         event["event"] = _TOKEN.sub(r"\1redacted", event["event"])

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from monitor.ingest import whep
 from monitor.ingest.file import FileSource
+from monitor.ingest.location import SCHEMES, WHEP, located
 from monitor.ingest.retry import RetryOptions
 from monitor.ingest.rtp import RtpOptions, RtpSource
 from monitor.ingest.rtsp import RtspOptions, RtspSource
@@ -18,9 +17,6 @@ from monitor.ingest.whep import WhepOptions, WhepSource
 from monitor.protocols import Source
 from monitor.settings import Settings, SettingsError
 from monitor.settings.media import Pull
-
-SCHEMES = ("rtsp://", "rtsps://", *(f"{scheme}://" for scheme in whep.SCHEMES))
-"""How the URL of a stream begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +50,19 @@ def open_file(
 
 def open_pull(settings: Settings, wanted: Wanted) -> Source:
     """Make the source that pulls a stream; raises ValueError for what names none."""
-    if urlsplit(wanted.uri).scheme in whep.SCHEMES:
-        return _open_whep(settings, wanted)
     if wanted.sdp:
         return _open_rtp(settings, wanted)
-    return _open_rtsp(settings, wanted)
+    try:
+        scheme = located(wanted.uri).scheme
+    except ValueError as error:
+        raise ValueError(f"uri: {error}") from None
+    return (_open_whep if scheme in WHEP else _open_rtsp)(settings, wanted)
+
+
+def is_stream(name: str) -> bool:
+    """Whether this is the URL of a stream and not the name of a file."""
+    scheme, colon, _ = name.partition("://")
+    return bool(colon) and scheme.lower() in SCHEMES
 
 
 def webrtc(settings: Settings) -> WebRtcOptions:

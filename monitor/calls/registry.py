@@ -83,7 +83,7 @@ class Registry:
         )
         call.thin(self._admission.level)
         self._active[call.id] = call
-        task = asyncio.create_task(call.run(), name=f"call-{call.id}")
+        task = asyncio.create_task(_monitored(call), name=f"call-{call.id}")
         self._tasks[call.id] = task
 
         def done(task: asyncio.Task[str]) -> None:
@@ -164,3 +164,9 @@ class Registry:
         """Look at no more of every live call than `level` says."""
         for call in self._active.values():
             call.thin(level)
+
+
+async def _monitored(call: Call) -> str:
+    # A source's own log lines name no more of it than its host.
+    with log.about(call=call.id):
+        return await call.run()

@@ -11,7 +11,7 @@ from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
 from monitor.settings import SettingsError
-from monitor.sources import SCHEMES, Wanted, open_file, open_pull
+from monitor.sources import Wanted, is_stream, open_file, open_pull
 
 
 def watch(
@@ -25,7 +25,7 @@ def watch(
         stages, metrics = build_offline(chosen)
         source = (
             open_pull(chosen, Wanted(uri))
-            if uri.startswith(SCHEMES)
+            if is_stream(uri)
             else open_file(chosen, Path(uri), "remote")
         )
         problem = asyncio.run(terminal.watch(log.redact(uri), source, stages, metrics))

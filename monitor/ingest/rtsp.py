@@ -4,13 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
 
 from monitor import log
 from monitor.ingest.live import LiveSource
+from monitor.ingest.location import located
 from monitor.ingest.retry import RetryOptions
 from monitor.ingest.trust import Trust
 from monitor.protocols import SourceError
@@ -48,10 +48,12 @@ class RtspSource(LiveSource):
         options: RtspOptions,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._parts = urlsplit(url)
+        self._parts = located(url)
         if self._parts.scheme not in _PORTS:
             raise ValueError("uri: an RTSP source needs an rtsp:// or rtsps:// URL")
         self._options = options
+        # FFmpeg takes RTSPS:// for RTSP without TLS.
+        url = f"{self._parts.scheme}:{url.partition(':')[2]}"
         super().__init__(url, participant, sampling, video_width, options.retry, jitter)
 
     def _open(self) -> InputContainer:

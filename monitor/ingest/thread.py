@@ -1,6 +1,7 @@
 """Blocking work of one source in a thread of its own."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,7 +20,10 @@ async def run_in_own_thread(name: str, work: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     threading.Thread(
-        target=_run, args=(loop, future, name, work), name=name, daemon=True
+        target=contextvars.copy_context().run,
+        args=(_run, loop, future, name, work),
+        name=name,
+        daemon=True,
     ).start()  # fmt: skip
     try:
         return await future

@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 from aiortc import RTCSessionDescription
 from aiortc.exceptions import InvalidStateError, OperationError
@@ -17,6 +16,7 @@ from aiortc.sdp import SessionDescription
 from monitor import log
 from monitor.ingest.aiortc_adapter import accept_more_senders
 from monitor.ingest.bridge import Bridge
+from monitor.ingest.location import WHEP, located
 from monitor.ingest.receiver import Receiver, WebRtcOptions
 from monitor.ingest.retry import Retry, RetryOptions
 from monitor.ingest.session import WhepClient
@@ -29,8 +29,6 @@ from monitor.sampling import Sampling
 _log = log.get(__name__)
 
 KINDS = ("audio", "video")
-SCHEMES = {"whep+http": "http", "whep+https": "https"}
-"""How a WHEP endpoint is told from other URLs, and how it is reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,10 @@ class WhepSource:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`token` is sent as a bearer; "" sends none. Raises ValueError for a wrong URL."""
-        parts = urlsplit(url)
-        if parts.scheme not in SCHEMES or not parts.hostname:
+        parts = located(url)
+        if parts.scheme not in WHEP:
             raise ValueError("uri: a WHEP source needs a whep+http:// or whep+https:// URL")
-        self._url = parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
+        self._url = parts._replace(scheme=WHEP[parts.scheme]).geturl()
         self._token = token
         self._participant = participant
         self._sampling = sampling

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from monitor import wire
 from monitor.calls.call import CallRecord
 from monitor.calls.registry import Registry
+from monitor.ingest.location import located
 from monitor.protocols import Source
 from monitor.records import AlertRecord, CallSummary
 from monitor.store.calls import PointRecord
@@ -23,7 +23,6 @@ from monitor.web.description import DescribedRoute, refusals
 from monitor.web.events import KINDS, EventStream
 from monitor.web.problems import Problem
 
-_SCHEMES = ("rtsp", "rtsps", "whep+http", "whep+https")
 _PULLED = ("rtsp", "whep", "rtp")
 """How the media of sources comes in; telephony and WHIP publish."""
 
@@ -55,9 +54,8 @@ class SourceRequest(BaseModel):
         # `sdp` is checked before; where it is wrong, this one is not missed as well.
         if "sdp" in info.data and bool(value) == bool(info.data["sdp"]):
             raise ValueError("needs either uri or sdp")
-        parts = urlsplit(value)
-        if value and (parts.scheme not in _SCHEMES or not parts.hostname):
-            raise ValueError(f"must be a URL with a host that begins with {', '.join(_SCHEMES)}")
+        if value:
+            located(value)
         return value
 
 
