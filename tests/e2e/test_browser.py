@@ -11,14 +11,12 @@ from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import TOKEN, Service
 
-pytestmark = pytest.mark.timeout(240)
-
 
 def publish(service: Service, browser: Browser) -> tuple[Page, str]:
     """Press the page's button; return the page and the call it started."""
     page = browser.open(f"{service.url}/#token={TOKEN}")
     page.click("#start")
-    page.wait_for_selector("body[data-call]", timeout=15_000)
+    page.wait_for_selector("body[data-call]")
     call = page.get_attribute("body", "data-call")
     assert call
     return page, call
@@ -45,7 +43,7 @@ def test_a_browser_is_monitored_while_it_talks(
         face = page.text_content("#face")
         page.click("#stop")
         wait_until(lambda: service.call(call)["ended"], 10, "the end of the call")
-        page.wait_for_selector("#start:enabled", timeout=10_000)
+        page.wait_for_selector("#start:enabled")
     assert shown == verdict["state"]
     assert "px wide" in (face or "")
     assert not browser.errors

@@ -18,8 +18,6 @@ from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.service import Service
 from tests.flow.webrtc import MemoryIntake
 
-pytestmark = pytest.mark.timeout(180)
-
 CODECS: list[tuple[VideoCodec, AudioCodec]] = [("h265", "aac"), ("vp8", "opus"), ("h264", "pcmu")]
 
 

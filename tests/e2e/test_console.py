@@ -18,8 +18,6 @@ from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import TOKEN, Service
 
-pytestmark = pytest.mark.timeout(240)
-
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 SETTINGS = '[evidence]\nrecord = [{ ingest = "whip" }]\n'
 PICTURES = Path("build/console")
@@ -137,7 +135,7 @@ def expected(error: str) -> bool:
 
 def publish(page: Page) -> str:
     page.click("#start")
-    page.wait_for_selector("body[data-call]", timeout=15_000)
+    page.wait_for_selector("body[data-call]")
     call = page.get_attribute("body", "data-call")
     assert call
     page.wait_for_url(f"**/#/calls/{call}")
@@ -184,7 +182,7 @@ def review(page: Page, desk: Desk, service: Service, call: str, folder: Path) ->
     assert card.locator(".badge.alert").count() == 1
     alert = card.get_attribute("data-alert")
     card.locator("summary", has_text="Evidence").click()
-    card.locator(".download").wait_for(timeout=20_000)
+    card.locator(".download").wait_for()
     with page.expect_download() as taken:
         card.locator(".download").click()
     card.locator("text=its SHA-256 is the one in the journal").wait_for()
@@ -216,7 +214,7 @@ def replay(page: Page, desk: Desk, recordings: Recordings, service: Service) -> 
     page.select_option("#pace", "fast")
     page.click("#upload")
     page.wait_for_selector(".lane[data-detector=voice]")
-    page.wait_for_selector("text=recording; over", timeout=60_000)
+    page.wait_for_selector("text=recording; over")
     wait_until(lambda: float(page.text_content("#scored") or 0) > 30, 20, "30 scored seconds")
     assert page.text_content("#state") == "normal"
     call = page.url.rpartition("/")[2]

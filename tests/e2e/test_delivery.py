@@ -23,7 +23,6 @@ from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.rig.syslog import Rsyslog
 from tests.e2e.service import Service
 
-pytestmark = pytest.mark.timeout(180)
 SECRET = "whsec_ZW5kLXRvLWVuZC1zZWNyZXQtMTIzNA=="
 HOOK = '[[webhooks]]\nname = "desk"\nurl = "{url}"\nsecret = "{secret}"\n'
 

@@ -17,8 +17,6 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.service import TOKEN, Service
 
-pytestmark = pytest.mark.timeout(180)
-
 SECONDS = 10.0
 GROUP = 10.0
 """Seconds that the camera's key frames lie apart, at most."""
@@ -60,13 +58,13 @@ def download(service: Service, bundle: dict[str, Any], folder: Path) -> Path:
 
 def verify(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "monitor", "verify", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def unpacked(bundle: Path, folder: Path) -> Path:
     """As anybody would: with tar."""
     folder.mkdir()
-    subprocess.run(["tar", "-xf", bundle, "-C", folder], check=True, timeout=30)
+    subprocess.run(["tar", "-xf", bundle, "-C", folder], check=True)
     return folder
 
 
@@ -74,18 +72,18 @@ def check_players(media: Path, codecs: dict[str, str], longest: float) -> float:
     """ffprobe knows the codecs, ffmpeg decodes all, GStreamer finds the streams; the duration."""
     entries = "stream=codec_type,codec_name:format=duration"
     command = ["ffprobe", "-v", "error", "-show_entries", entries, "-of", "json", str(media)]
-    shown = json.loads(subprocess.run(command, capture_output=True, timeout=30, check=True).stdout)
+    shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert {s["codec_type"]: s["codec_name"] for s in shown["streams"]} == codecs
     duration = float(shown["format"]["duration"])
     assert 3.0 < duration <= longest
     # What a player prints of a picture whose packets were lost is no fault of the file.
     played = subprocess.run(
         ["ffmpeg", "-v", "fatal", "-i", media, "-f", "null", "-"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (played.returncode, played.stderr) == (0, "")
     found = subprocess.run(
-        ["gst-discoverer-1.0", str(media)], capture_output=True, text=True, timeout=60, check=False
+        ["gst-discoverer-1.0", str(media)], capture_output=True, text=True, check=False
     ).stdout
     assert "container" in found, found
     for kind in codecs:
@@ -140,7 +138,7 @@ def test_a_browser_that_alarms_leaves_what_it_sent_and_may_be_paused(
     with Browser(tmp_path, microphone, recordings.camera()) as browser:
         page = browser.open(f"{keeping.url}/#token={TOKEN}")
         page.click("#start")
-        page.wait_for_selector("body[data-call]", timeout=15_000)
+        page.wait_for_selector("body[data-call]")
         call = page.get_attribute("body", "data-call")
         assert call
         bundle = bundle_of(keeping, call)
@@ -192,7 +190,7 @@ def test_a_full_disk_costs_no_live_second_and_evidence_follows_once_there_is_roo
         assert [a for a in service.alerts(call) if a["tier"] == "alert"]
         enter = ["nsenter", "-t", str(service.process.pid), "-m"]
         grow = [*enter, "mount", "-o", "remount,size=64m", str(small)]
-        subprocess.run(grow, check=True, timeout=10)
+        subprocess.run(grow, check=True)
         bundle = bundle_of(service, call)
         assert service.get("/api/v1/evidence")["state"] == "recording"
         assert service.metrics()["monitor_evidence_degraded"] == 0

@@ -17,7 +17,6 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.service import TOKEN, Service
 
-pytestmark = pytest.mark.timeout(120)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,7 +65,7 @@ def test_a_camera_and_a_call_centre_are_heard(
         assert url in curl
         done = subprocess.run(
             ["sh", "-ec", f"{first}\n{curl}"],
-            cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+            cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         (pulled,) = service.get("/api/v1/sources")
@@ -121,12 +120,10 @@ def test_the_settings_of_the_guide_are_taken(tmp_path: Path) -> None:
     for path in re.findall(r"deploy/\S+\.yml", install):
         assert (ROOT / path).is_file(), path
     written, _, served = settings.rpartition("\n")
-    subprocess.run(["sh", "-ec", written], cwd=tmp_path, timeout=20, check=True)
+    subprocess.run(["sh", "-ec", written], cwd=tmp_path, check=True)
     assert served == ".venv/bin/deepfake-monitor serve --settings monitor.toml"
     command = [sys.executable, "-m", "monitor", "models", "verify"]
     command += ["--settings", str(tmp_path / "monitor.toml")]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "[[alertmanagers]]" in (tmp_path / "monitor.toml").read_text()

@@ -10,8 +10,6 @@ from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.process import wait_until
 from tests.e2e.service import Service
 
-pytestmark = pytest.mark.timeout(120)
-
 HIDDEN = """
 async () => {
   const context = new AudioContext();

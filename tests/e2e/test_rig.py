@@ -25,8 +25,6 @@ from tests.e2e.rig.recordings import HUMAN, SYNTHETIC, WIDE, Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.rig.sound import Sound, faded, read_wav, resampled, speech_level, write_wav
 
-pytestmark = pytest.mark.timeout(300)  # the first run makes the recordings
-
 
 @pytest.fixture(scope="module")
 def gate() -> SpeechGate:

@@ -15,8 +15,6 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import Service
 from tests.flow.webrtc import Camera, Speech
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def film(recordings: Recordings) -> Path:

@@ -15,8 +15,6 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.sipp import AGENT, CALLER, G729, PCMA, PCMU, Sipp, recorder, scenario
 from tests.e2e.service import Service
 
-pytestmark = pytest.mark.timeout(120)
-
 SECONDS = 16.0
 HOLD, AFTER = 3.0, 4.0
 KEY = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ"

@@ -29,8 +29,6 @@ from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.sound import read_wav, resampled, write_wav
 from tests.e2e.service import TOKEN, Service
 
-pytestmark = pytest.mark.timeout(240)
-
 SECONDS = 40.0
 STEP = 0.02
 CALL_ID = uuid.uuid4()
@@ -74,7 +72,7 @@ def score(path: Path) -> dict[str, Any]:
     """The verdict of the command line on a recording."""
     result = subprocess.run(
         [sys.executable, "-m", "monitor", "score", str(path)],
-        capture_output=True, text=True, timeout=100, check=True,
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     verdict: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return verdict
@@ -87,7 +85,7 @@ def twilio(service: Service, voices: Voices) -> None:
     command += ["--audio", voices.synthetic, "--track", "both", "--agent-audio", voices.human]
     command += ["--response-timeout", "2", "--allow-no-audio"]
     result = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=100, check=False
+        [str(part) for part in command], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -28,7 +28,6 @@ from tests.flow.webrtc import MemoryIntake, Network, Relay
 
 T = TypeVar("T")
 
-pytestmark = pytest.mark.timeout(120)
 
 OFFER = """
 async ({video, rids, codec}) => {

@@ -18,8 +18,6 @@ from tests.e2e.rig.process import Started, wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import Service
 
-pytestmark = pytest.mark.timeout(120)
-
 TOKEN = "sfu-bearer"
 ANSWER = """
 async (offer) => {

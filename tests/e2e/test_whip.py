@@ -14,7 +14,6 @@ from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import Service
 
-pytestmark = pytest.mark.timeout(120)
 SDP = {"Content-Type": "application/sdp"}
 TRICKLE = "application/trickle-ice-sdpfrag"
 

@@ -120,7 +120,7 @@ async def test_answers_are_as_described(
         return contract.holds(response)
 
     async def until(done: Callable[[], Awaitable[Any]]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await done():  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 

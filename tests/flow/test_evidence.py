@@ -89,14 +89,14 @@ async def running(
 
 async def call(service: Service, source: Caller, label: str = "") -> Call:
     found = service.registry.start(source, source.participants[0], label)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await service.registry.wait(found)
     return found
 
 
 async def bundles(client: httpx.AsyncClient, at_least: int) -> list[dict[str, Any]]:
     """What is listed, once there are enough."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             listed: dict[str, Any] = (await client.get("/api/v1/evidence")).json()
             if len(listed["bundles"]) >= at_least:
@@ -232,7 +232,7 @@ async def test_old_bundles_are_deleted_unless_their_call_is_held(tmp_path: Path)
         assert len(await bundles(client, 3)) == 3
         await service.alerting.store.holds.put("call", "call-held", "call-held", "court", "me")
     async with running(tmp_path, keep_days=1) as (service, client):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while len(left := await bundles(client, 1)) > 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert left[0]["id"] == held.id

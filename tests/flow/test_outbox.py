@@ -106,7 +106,7 @@ class Post:
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
 
-async def until(look: Callable[[], object], seconds: float = 15.0) -> None:
+async def until(look: Callable[[], object], seconds: float = 120.0) -> None:
     async with asyncio.timeout(seconds):
         while not look():  # noqa: ASYNC110 - what is looked at cannot wake anybody
             await asyncio.sleep(0.02)

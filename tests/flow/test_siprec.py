@@ -38,8 +38,6 @@ from tests.flow.sip import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 CALLER, AGENT = "+15550100@carrier.example", "agent7@desk.example"
 OURS = Wanted(agents=("sip:*@desk.example",))
 

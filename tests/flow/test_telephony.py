@@ -68,7 +68,7 @@ class Rig:
 
     async def over(self) -> CallRecord:
         """The latest call, once no call is in progress."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while self.registry.active or not list(self.registry):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return next(iter(self.registry))
@@ -302,7 +302,7 @@ async def test_a_stopped_call_closes_its_stream(parts: Stages) -> None:
     async with rig(parts) as found, found.dial("/telephony/jambonz?token=good") as socket:
         await socket.send('{"callSid": "c", "sampleRate": 8000, "mixType": "mono"}')
         await socket.send(voice(0.02).tobytes())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             while not found.registry.active:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await found.registry.stop(next(iter(found.registry)).id)
@@ -387,7 +387,7 @@ class AudioHook:
 
     async def ask(self, kind: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
         await self.say(kind, parameters)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             answer: dict[str, Any] = json.loads(await self.socket.recv())
         self.serverseq += 1
         assert (answer["seq"], answer["clientseq"]) == (self.serverseq, self.seq)

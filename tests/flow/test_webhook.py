@@ -207,7 +207,7 @@ async def test_an_answer_without_end_does_not_matter() -> None:
 
     server = await asyncio.start_server(endless, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(10), hook(f"http://127.0.0.1:{port}/") as destination:
+    async with asyncio.timeout(120), hook(f"http://127.0.0.1:{port}/") as destination:
         await destination.send(message(alert(1)))
     server.close()
 

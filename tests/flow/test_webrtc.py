@@ -23,7 +23,7 @@ from tests.flow.webrtc import (
 
 __all__ = ["loopback_only"]
 
-pytestmark = [pytest.mark.usefixtures("loopback_only"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.usefixtures("loopback_only")
 
 START = 6
 """Packets that may arrive before the handshake ends, when nobody can read them."""

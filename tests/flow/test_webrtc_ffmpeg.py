@@ -26,7 +26,7 @@ from tests.unit.evidence.media import frames
 
 __all__ = ["loopback_only"]
 
-pytestmark = [pytest.mark.usefixtures("loopback_only"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.usefixtures("loopback_only")
 
 PUSH = """
 import sys, time, av, numpy as np

@@ -26,7 +26,7 @@ from tests.flow.whep import Answer, Request, WhepServer
 
 __all__ = ["loopback_only"]
 
-pytestmark = [pytest.mark.usefixtures("loopback_only"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.usefixtures("loopback_only")
 
 TOKEN = "top-secret-bearer"
 OPTIONS = WhepOptions(
@@ -61,7 +61,7 @@ async def pulled(
     await watching
 
 
-async def until(look: Callable[[], object], seconds: float = 40) -> None:
+async def until(look: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline

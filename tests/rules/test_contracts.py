@@ -61,7 +61,6 @@ def lint(folder: Path, contract: str | None = None) -> subprocess.CompletedProce
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
     )

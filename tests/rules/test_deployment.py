@@ -56,7 +56,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 def hadolint(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).with_name("hadolint"), "--no-color", "-"],
-        input=text, capture_output=True, text=True, timeout=60, check=False,
+        input=text, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

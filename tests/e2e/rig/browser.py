@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser as Connection
 from playwright.sync_api import ConsoleMessage, Page, Playwright, Request, sync_playwright
 
-from tests.e2e.rig.process import Process, Started
+from tests.e2e.rig.process import PATIENCE, Process, Started
 
 CHROMIUM = "/usr/bin/chromium"
 INSIDE = ("127.0.0.1", "localhost", "10.99.0.1", *(f"10.77.0.{n}" for n in range(1, 255)))
@@ -96,7 +96,7 @@ class Browser(Started):
         if self._connection is None:
             raise RuntimeError("the browser was not started")
         page = self._connection.contexts[0].new_page()
-        page.set_default_timeout(timeout * 1000)
+        page.set_default_timeout(timeout * 1000 * PATIENCE)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.page_errors.append(f"page: {error}"))
         page.on("request", self._on_request)

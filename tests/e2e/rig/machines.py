@@ -15,7 +15,7 @@ _BRIDGE = "br77"
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 class Bridge(Started):
@@ -86,7 +86,7 @@ class Machine(Started):
     def run(self, script: str) -> str:
         """Run a shell script here; return what it wrote."""
         command = [*self._enter(), "sh", "-c", script]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
         return done.stdout
 
     def _enter(self) -> list[str]:

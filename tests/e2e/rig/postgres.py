@@ -78,7 +78,7 @@ class Postgres(Started):
 
     def _run(self, tool: str, *arguments: str) -> None:
         command = [*self._as_user(), str(_binaries() / tool), *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=self._data)
+        subprocess.run(command, check=True, capture_output=True, cwd=self._data)
 
     @staticmethod
     def _as_user() -> list[str]:

@@ -22,15 +22,23 @@ def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STR
 T = TypeVar("T")
 
 
+PATIENCE = 6.0
+"""By how much longer than named a state is waited for: on a busy machine all takes longer, and what
+never comes is noticed a little later."""
+
+
 def wait_until(look: Callable[[], T], timeout: float, what: str, every: float = 0.1) -> T:
-    """The first true answer of `look`; raises TimeoutError naming what never came."""
-    deadline = time.monotonic() + timeout
+    """The first true answer of `look`; raises TimeoutError naming what never came.
+
+    `timeout` is in seconds of an idle machine.
+    """
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
         answer = look()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come within {timeout:g} s")
+            raise TimeoutError(f"{what} did not come within {timeout * PATIENCE:g} s")
         time.sleep(every)
 
 

@@ -14,7 +14,7 @@ from tests.unit.evidence.drafts import draft
 
 def wait_until(look: object, what: str) -> None:
     assert callable(look)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not look():
         assert time.monotonic() < deadline, what
         time.sleep(0.005)

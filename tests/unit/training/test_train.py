@@ -32,10 +32,8 @@ from monitor.training.train import BEST, CHECKPOINT, HISTORY, Trainer, TrainingP
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
-pytestmark = pytest.mark.timeout(600)
-"""Half a minute on an idle machine; the run is shared by the tests of this file."""
 BATCH = BatchPlan(groups=4, seconds=(1.0, 1.2))
-STEPS = 120
+STEPS = 40
 
 
 def _items(split: Split, count: int, seed: int) -> Iterator[Item]:
@@ -81,7 +79,7 @@ def run(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished toy run that was stopped once and resumed."""
     folder = tmp_path_factory.mktemp("run")
     for steps in (STEPS // 2, STEPS):
-        plan = TrainingPlan(steps=steps, threads=2, workers=0, rate=2e-3)
+        plan = TrainingPlan(steps=steps, threads=1, workers=0, rate=2e-3)
         progress = Trainer(library, folder, plan, BATCH).run(_judge)
         assert progress.step == steps
     return folder
@@ -137,7 +135,7 @@ def test_training_goes_on_from_a_file(run: Path, library: Library, tmp_path: Pat
     network, path = load_network(run / BEST), tmp_path / "model.onnx"
     export_network(network, path)
     # A run of no time: what is judged and kept is the file.
-    plan = TrainingPlan(steps=1, minutes=-1, threads=2, workers=0)
+    plan = TrainingPlan(steps=1, minutes=-1, threads=1, workers=0)
     Trainer(library, tmp_path / "again", plan, BATCH, start=path).run(_judge)
     again = load_network(tmp_path / "again" / BEST)
     assert largest_difference(again, path) < 1e-4
@@ -158,7 +156,7 @@ def test_other_files_are_no_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_every_optimiser_learns(library: Library, tmp_path: Path, optimiser: str) -> None:
-    plan = TrainingPlan(steps=15, threads=2, workers=0, rate=2e-3, optimiser=optimiser)
+    plan = TrainingPlan(steps=15, threads=1, workers=0, rate=2e-3, optimiser=optimiser)
     weights = ObjectiveWeights(one_class=0.5, contrast=0.5, frames=0.3)
     trainer = Trainer(library, tmp_path, plan, BATCH, weights)
     losses = [trainer.run().history for trainer._plan in (replace(plan, steps=3), plan)]
@@ -166,7 +164,7 @@ def test_every_optimiser_learns(library: Library, tmp_path: Path, optimiser: str
 
 
 def test_the_light_network_trains_and_scores(library: Library, tmp_path: Path) -> None:
-    plan = TrainingPlan(steps=3, threads=2, workers=0)
+    plan = TrainingPlan(steps=3, threads=1, workers=0)
     trainer = Trainer(library, tmp_path, plan, BATCH, network=LightNetwork)
     assert trainer.run().step == 3
     assert 0 <= _area(trainer.averaged) <= 1
