@@ -36,6 +36,9 @@ class Intake(Protocol):
     def now(self) -> float:
         """Call seconds by the monotonic clock; 0 at the first call of this method."""
 
+    def begin(self, at: float) -> None:
+        """Let call time begin at monotonic second `at`, unless it has begun."""
+
     @property
     def encoded(self) -> PacketTarget | None:
         """Where a source hands over what it decodes, too; None when nobody keeps evidence."""

@@ -14,7 +14,7 @@ from monitor.sip.server import SipOptions, SipServer, server_context
 from monitor.web import telephony
 from monitor.web.audiosocket import AudioSocketServer
 from monitor.web.auth import Gatekeeper
-from monitor.web.signatures import AudioHookGate, TwilioGate
+from monitor.web.signatures import PORTS, AudioHookGate, TwilioGate
 from monitor.web.stream import StreamOptions, Streams
 
 
@@ -37,7 +37,10 @@ class Telephony:
                 )
             except ValueError as error:
                 raise SettingsError("telephony.audiohook.client_secret: not base64") from error
-        twilio = TwilioGate(token.get_secret_value()) if token is not None else None
+        twilio = None
+        if token is not None:
+            ports = (*PORTS, *chosen.twilio.ports)
+            twilio = TwilioGate(token.get_secret_value(), ports)
         self.routes = telephony.router(streams, gatekeeper, gate, twilio)
         socket = chosen.audiosocket
         self._listener: AudioSocketServer | None = None

@@ -64,6 +64,11 @@ class CallIntake:
             self._began = at
         return at - self._began
 
+    def begin(self, at: float) -> None:
+        """Let call time begin at monotonic second `at`, unless it has begun."""
+        if self._began is None:
+            self._began = min(at, time.monotonic())
+
     @property
     def began(self) -> bool:
         """Whether any media was seen."""

@@ -37,6 +37,9 @@ class _PacedIntake:
     def now(self) -> float:
         return self._intake.now()
 
+    def begin(self, at: float) -> None:
+        self._intake.begin(at)
+
     @property
     def encoded(self) -> PacketTarget | None:
         return self._intake.encoded

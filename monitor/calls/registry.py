@@ -57,6 +57,10 @@ class Registry:
             self._metrics.calls_refused.labels(ingest, error.reason).inc()
             raise
 
+    def anomaly(self, ingest: str, kind: str) -> None:
+        """Count something that a sender did not do as it should; its call goes on."""
+        self._metrics.anomalies.labels(ingest, kind).inc()
+
     def start(
         self,
         source: Source,

@@ -33,6 +33,13 @@ class CallFamilies:
             ["ingest", "reason"],
             registry=r,
         )
+        self.anomalies = Counter(
+            "monitor_anomalies",
+            "What senders did that could not be used, or only in part, while the call went on: "
+            "event, message, media, early, track, format, order, metadata, section",
+            ["ingest", "kind"],
+            registry=r,
+        )
         self.seconds = Counter(
             "monitor_seconds",
             "Where the media seconds went: scored; abstained, by reason; lost, by reason",

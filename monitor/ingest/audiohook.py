@@ -5,29 +5,33 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     AGENT,
     REMOTE,
     Begin,
     Ended,
     Message,
+    MessageError,
     Paused,
     Reply,
     Resumed,
     TelephonyError,
-    Unknown,
-    child,
-    chunks,
     number,
     rate_of,
     read_object,
+    tolerant,
     word,
 )
 from monitor.ingest.g711 import Codec
+from monitor.ingest.interleave import Interleave
 
 _CHANNELS = {"external": REMOTE, "internal": AGENT}
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 """The conversation of a connection probe: it opens and closes without a call."""
+_FORMATS = {"PCMU": Codec.MULAW, "L16": Codec.L16}
+_SILENT = frozenset({"dtmf", "playback_started", "playback_completed"})
+"""Messages without meaning for monitoring."""
 _DURATION = re.compile(r"PT(\d{1,9}(?:\.\d{1,9})?)S")
 
 
@@ -46,28 +50,32 @@ class AudioHookParser:
         self._codec = Codec.MULAW
         self._rate = 8_000
         self._channels: tuple[str, ...] = ()
+        self._sound: Interleave | None = None
         self._position = 0.0
         """Seconds of the stream: what was sent and what the client discarded."""
 
+    def opening(self) -> Iterator[Message]:
+        """Say nothing: `open` tells."""
+        return iter(())
+
     def text(self, data: str) -> Iterator[Message]:
         """Read a client message."""
+        if data.strip():
+            yield from tolerant(self._message(data))
+
+    def _message(self, data: str) -> Iterator[Message]:
         message = read_object(data)
-        if message.get("version") != "2":
-            raise TelephonyError("version", "must be 2", TelephonyError.UNSUPPORTED)
-        if word(message, "id") != self._session:
-            raise TelephonyError("id", "not this session's", TelephonyError.VIOLATION)
-        if message.get("seq") != self._heard + 1:
-            raise TelephonyError("seq", f"must be {self._heard + 1}", TelephonyError.VIOLATION)
-        self._heard += 1
-        if (number(message, "serverseq") or 0) > self._sent:
-            raise TelephonyError("serverseq", "ahead of the server", TelephonyError.VIOLATION)
-        kind, parameters = word(message, "type"), child(message, "parameters")
-        if kind == "open":
+        kind = word(message, "type")
+        yield from self._envelope(message, kind)
+        parameters = message.get("parameters")
+        if not isinstance(parameters, dict):
+            yield Anomaly(AnomalyKind.MESSAGE, "parameters", "missing or not an object")
+            parameters = {}
+        if kind == "open" and not self._opened:
             yield from self._open(parameters)
-            return
-        if not self._opened and kind not in ("close", "error"):
-            raise TelephonyError("type", f"{kind[:20]!r} before open", TelephonyError.VIOLATION)
-        if kind == "ping":
+        elif kind == "open":
+            yield Anomaly(AnomalyKind.ORDER, "type", "a second open")
+        elif kind == "ping":
             yield self._reply("pong")
         elif kind == "paused":
             yield Paused()
@@ -81,16 +89,37 @@ class AudioHookParser:
             self._closed = True
             yield self._reply("closed")
             yield Ended()
-        elif kind != "error":
-            yield Unknown(kind)
+        elif kind == "error":
+            yield Anomaly(AnomalyKind.EVENT, "type", "the client reports an error")
+        elif kind not in _SILENT:
+            yield Anomaly(AnomalyKind.EVENT, "type", kind[:40] or "none")
+
+    def _envelope(self, message: dict[str, Any], kind: str) -> Iterator[Message]:
+        """Take in what numbers a message; only another protocol makes a session impossible."""
+        if message.get("version") != "2":
+            if kind == "open":
+                raise TelephonyError("version", "must be 2")
+            yield Anomaly(AnomalyKind.MESSAGE, "version", "not 2")
+        if message.get("id") != self._session:
+            yield Anomaly(AnomalyKind.MESSAGE, "id", "not this session's")
+        given = message.get("seq")
+        if given != self._heard + 1:
+            yield Anomaly(AnomalyKind.ORDER, "seq", f"is not {self._heard + 1}")
+        self._heard += 1
+        if isinstance(given, int) and 0 < given < 2**53:
+            self._heard = int(given)
+        answered = message.get("serverseq", 0)
+        if not isinstance(answered, int) or answered > self._sent:
+            yield Anomaly(AnomalyKind.ORDER, "serverseq", "ahead of the server, or no number")
 
     def binary(self, data: bytes) -> Iterator[Message]:
         """Read audio of the media that was chosen."""
-        if not self._channels:
-            raise TelephonyError("message", "audio before open", TelephonyError.VIOLATION)
+        if self._sound is None:
+            yield Anomaly(AnomalyKind.EARLY, "media", "audio that no media was chosen for")
+            return
         at = self._position
         self._position += len(data) / (self._codec.width * len(self._channels) * self._rate)
-        yield from chunks(data, self._codec, self._rate, self._channels, at)
+        yield from self._sound.read(data, at)
 
     def farewell(self, error: str | None) -> str | None:
         """Ask the client to close."""
@@ -100,47 +129,41 @@ class AudioHookParser:
         return self._reply("disconnect", reason).text
 
     def _open(self, parameters: dict[str, Any]) -> Iterator[Message]:
-        if self._opened:
-            raise TelephonyError("type", "a second open", TelephonyError.VIOLATION)
         if word(parameters, "organizationId") != self._organization:
             raise TelephonyError(
                 "organizationId", "not the one that signed", TelephonyError.VIOLATION
             )
         conversation = word(parameters, "conversationId")
-        offers = parameters.get("media")
-        if not isinstance(offers, list):
-            raise TelephonyError("parameters.media", "missing or not a list")
-        self._opened = True
         if conversation == _NOBODY:
+            self._opened = True
             yield self._reply("opened", {"startPaused": False, "media": []})
             return
-        chosen = self._choose(offers)
+        offers = parameters.get("media")
+        chosen = self._choose(offers if isinstance(offers, list) else [])
+        try:
+            self._rate = rate_of(number(chosen, "rate"), "parameters.media.rate")
+        except MessageError as error:
+            yield error.anomaly
+        self._opened = True
+        self._codec = _FORMATS[chosen["format"]]
+        self._channels = tuple(_CHANNELS[name] for name in chosen["channels"])
+        self._sound = Interleave(self._codec, self._rate, self._channels)
         yield self._reply("opened", {"startPaused": False, "media": [chosen]})
         yield Begin(conversation, self._channels)
 
     def _choose(self, offers: list[Any]) -> dict[str, Any]:
         """Take the offer with everybody who is to be scored and as few others as can be."""
-        best: tuple[int, dict[str, Any]] | None = None
-        for offer in offers:
-            names = offer.get("channels") if isinstance(offer, dict) else None
-            # Only mu-law: nothing says in which byte order AudioHook's L16 comes.
-            if not isinstance(names, list) or offer.get("format") != "PCMU":
-                continue
-            known = [n for n in names if isinstance(n, str) and n in _CHANNELS]
-            if not known or len(set(known)) != len(names):
-                continue
-            carried = {_CHANNELS[n] for n in names}
-            cost = len(names) - 10 * len(carried & self._participants)
-            if best is None or cost < best[0]:
-                best = cost, offer
-        if best is None:
-            raise TelephonyError(
-                "parameters.media", "no PCMU offer", code=TelephonyError.UNSUPPORTED
-            )
-        chosen = best[1]
-        self._rate = rate_of(number(chosen, "rate"), "parameters.media.rate")
-        self._channels = tuple(_CHANNELS[name] for name in chosen["channels"])
-        return chosen
+        usable = [offer for offer in offers if _usable(offer)]
+        if not usable:
+            raise TelephonyError("parameters.media", "no offer of PCMU or L16")
+
+        def cost(offer: dict[str, Any]) -> int:
+            names: list[str] = offer["channels"]
+            carried = {_CHANNELS[n] for n in names} & self._participants
+            # Nothing says in which byte order L16 comes, so mu-law if there is any.
+            return 4 * int(offer["format"] != "PCMU") + len(names) - 10 * len(carried)
+
+        return min(usable, key=cost)
 
     def _reply(self, kind: str, parameters: dict[str, Any] | None = None) -> Reply:
         self._sent += 1
@@ -155,8 +178,19 @@ class AudioHookParser:
         return Reply(json.dumps(message))
 
 
+def _usable(offer: object) -> bool:
+    """Whether an offer of media can be read, and names each channel once."""
+    if not isinstance(offer, dict):
+        return False
+    names, name = offer.get("channels"), offer.get("format")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        return False
+    known = isinstance(name, str) and name in _FORMATS and set(names) <= _CHANNELS.keys()
+    return known and 0 < len(set(names)) == len(names)
+
+
 def _seconds(parameters: dict[str, Any], key: str) -> float:
     found = _DURATION.fullmatch(word(parameters, key, "parameters."))
     if found is None:
-        raise TelephonyError(f"parameters.{key}", "not a duration such as PT1.5S")
+        raise MessageError(f"parameters.{key}", "not a duration such as PT1.5S")
     return float(found[1])

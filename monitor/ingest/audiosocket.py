@@ -3,14 +3,18 @@
 import uuid
 from collections.abc import Iterator
 
-from monitor.ingest.dialect import REMOTE, Begin, Ended, Message, TelephonyError, Unknown, chunks
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
+from monitor.ingest.dialect import REMOTE, Begin, Ended, Message
 from monitor.ingest.g711 import Codec
+from monitor.ingest.interleave import Interleave
 
 HEADER = 3
 """Bytes before a payload: type, then length in network order."""
-_HANGUP, _UUID, _DTMF, _ERROR = 0x00, 0x01, 0x03, 0xFF
-# The 44.1 kHz of 0x15 is left out; nobody calls with it.
-_AUDIO = {0x10: 8_000, 0x12: 16_000, 0x13: 24_000, 0x14: 32_000, 0x16: 48_000}
+_HANGUP, _UUID, _SILENCE, _DTMF = 0x00, 0x01, 0x02, 0x03
+_AUDIO = {
+    0x10: 8_000, 0x11: 12_000, 0x12: 16_000, 0x13: 24_000, 0x14: 32_000, 0x15: 44_100,
+    0x16: 48_000, 0x17: 96_000, 0x18: 192_000,
+}  # fmt: skip
 
 
 class AudioSocketParser:
@@ -18,33 +22,56 @@ class AudioSocketParser:
 
     def __init__(self) -> None:
         self._begun = False
+        self._sounds: dict[int, Interleave] = {}
+        """By kind."""
+
+    def opening(self) -> Iterator[Message]:
+        """Say nothing: the UUID comes first."""
+        return iter(())
 
     def text(self, data: str) -> Iterator[Message]:
-        """Refuse: there is no text in this protocol."""
-        raise TelephonyError("message", "text, but binary is due", TelephonyError.UNSUPPORTED)
+        """Pass over what this protocol does not have."""
+        yield Anomaly(AnomalyKind.MESSAGE, "message", "text, but binary is due")
 
     def binary(self, data: bytes) -> Iterator[Message]:
         """Read one message."""
         if len(data) < HEADER or len(data) - HEADER != length(data):
-            raise TelephonyError("length", "does not match the payload")
+            yield Anomaly(AnomalyKind.MESSAGE, "length", "does not match the payload")
+            return
         kind, payload = data[0], data[HEADER:]
         if kind == _UUID:
-            if self._begun or len(payload) != 16:
-                raise TelephonyError("uuid", "not one UUID of 16 bytes", TelephonyError.VIOLATION)
-            self._begun = True
-            yield Begin(str(uuid.UUID(bytes=payload)), (REMOTE,))
+            yield from self._name(payload)
         elif kind in _AUDIO:
             if not self._begun:
-                raise TelephonyError("type", "audio before the UUID", TelephonyError.VIOLATION)
-            yield from chunks(payload, Codec.L16, _AUDIO[kind], (REMOTE,), None)
-        elif kind in (_HANGUP, _ERROR):
+                yield Anomaly(AnomalyKind.ORDER, "uuid", "audio before it: a call without a name")
+                yield self._begin("")
+            sound = self._sounds.get(kind)
+            if sound is None:
+                sound = self._sounds[kind] = Interleave(Codec.L16, _AUDIO[kind], (REMOTE,))
+            yield from sound.read(payload, None)
+        elif kind == _HANGUP:
             yield Ended()
-        elif kind != _DTMF:
-            yield Unknown(f"0x{kind:02x}")
+        elif kind not in (_SILENCE, _DTMF):
+            # An error, too: what can go on goes on, and what cannot is hung up.
+            yield Anomaly(AnomalyKind.EVENT, "type", f"0x{kind:02x}")
 
     def farewell(self, error: str | None) -> str | None:
         """Say nothing: closing is enough."""
         return None
+
+    def _name(self, payload: bytes) -> Iterator[Message]:
+        if self._begun:
+            yield Anomaly(AnomalyKind.ORDER, "uuid", "a second one")
+            return
+        if len(payload) == 16:
+            yield self._begin(str(uuid.UUID(bytes=payload)))
+            return
+        yield Anomaly(AnomalyKind.MESSAGE, "uuid", "not 16 bytes")
+        yield self._begin(payload[:80].decode("ascii", "replace"))
+
+    def _begin(self, call: str) -> Begin:
+        self._begun = True
+        return Begin(call, (REMOTE,))
 
 
 def length(header: bytes) -> int:

@@ -36,6 +36,10 @@ class Bridge:
         """Call seconds by the monotonic clock."""
         return self._to.now()
 
+    def begin(self, at: float) -> None:
+        """Let call time begin at monotonic second `at`, unless it has begun."""
+        self._to.begin(at)
+
     @property
     def encoded(self) -> PacketTarget | None:
         """Where encoded media goes, too."""

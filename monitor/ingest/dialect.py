@@ -1,6 +1,7 @@
 """What telephony streams say, whatever their dialect, and how their messages are read. Pure."""
 
 import base64
+import binascii
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -9,31 +10,43 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from monitor.ingest.g711 import Codec, Samples, decode
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
+from monitor.ingest.g711 import Codec, Samples
 
 REMOTE = "remote"
 """The party whose voice is in doubt: caller, external, inbound track."""
 AGENT = "agent"
 """The party on our side: internal, outbound track."""
-RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
-"""Hertz."""
-LARGEST = 64 * 1024
-"""Bytes of one message; the largest that a platform sends has about 20 KiB."""
+LARGEST = 1024 * 1024
+"""Bytes of one message. A connection that stalled lets go of what has gathered in one piece:
+mod_audio_fork of 5 s at most, which is 960,000 bytes in stereo at 48 kHz."""
+_SLOWEST, _FASTEST = 4_000, 192_000
+"""Hertz of sound."""
 
 
 class TelephonyError(Exception):
-    """A stream said something it must not; `code` is the WebSocket close code that says so."""
+    """Of this stream nothing can be used; `code` is the WebSocket close code that says so.
 
-    MALFORMED = 1007
+    A last resort: platforms do not connect again.
+    """
+
     UNSUPPORTED = 1003
     VIOLATION = 1008
     TOO_LARGE = 1009
 
-    def __init__(self, field: str, detail: str, code: int = MALFORMED) -> None:
+    def __init__(self, field: str, detail: str, code: int = UNSUPPORTED) -> None:
         super().__init__(f"{field}: {detail}")
         self.field = field
         self.detail = detail
         self.code = code
+
+
+class MessageError(Exception):
+    """Of this message nothing can be used; the stream goes on."""
+
+    def __init__(self, field: str, detail: str, kind: AnomalyKind = AnomalyKind.MESSAGE) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.anomaly = Anomaly(kind, field, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,7 @@ class Begin:
     call: str
     """The platform's own name of the call; may be empty."""
     participants: tuple[str, ...]
+    """Who was announced; empty where the platform does not say, and whoever is heard counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +118,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """A message of a kind this service does not know; platforms add kinds over time."""
-
-    kind: str
+class Early:
+    """This message holds sound that cannot be read yet; it is to be handed in again after Begin."""
 
 
-Message = Begin | Chunk | Paused | Resumed | Ended | Reply | Unknown
+Message = Begin | Chunk | Paused | Resumed | Ended | Reply | Early | Anomaly
 
 
 class Parser(Protocol):
     """Reads one stream; raises TelephonyError and nothing else."""
+
+    def opening(self) -> Iterator[Message]:
+        """Tell what is known before anything was said."""
 
     def text(self, data: str) -> Iterator[Message]:
         """Read a text message."""
@@ -126,75 +141,80 @@ class Parser(Protocol):
         """Return what to say before this side closes: an error, or None when it just stops."""
 
 
+def tolerant(read: Iterator[Message]) -> Iterator[Message]:
+    """Read a message of which something may be unusable: the rest of it is passed over."""
+    try:
+        yield from read
+    except MessageError as error:
+        yield error.anomaly
+
+
 def read_object(text: str, field: str = "message") -> dict[str, Any]:
-    """Read a JSON object."""
+    """Read a JSON object; raises MessageError."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TelephonyError(field, "not JSON") from error
+        raise MessageError(field, "not JSON") from error
     if not isinstance(found, dict):
-        raise TelephonyError(field, "not a JSON object")
+        raise MessageError(field, "not a JSON object")
     return found
 
 
 def child(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return an object inside an object."""
+    """Return an object inside an object; raises MessageError."""
     found = parent.get(key)
     if not isinstance(found, dict):
-        raise TelephonyError(key, "missing or not an object")
+        raise MessageError(key, "missing or not an object")
     return found
 
 
 def word(parent: Mapping[str, Any], key: str, where: str = "") -> str:
-    """Return a short text, or nothing if there is none."""
-    found = parent.get(key, "")
+    """Return a short text, or nothing if there is none; raises MessageError."""
+    found = parent.get(key)
+    if found is None:
+        return ""
+    if isinstance(found, int) and not isinstance(found, bool):
+        found = str(found)[:41]
     if not isinstance(found, str) or len(found) > 1000:
-        raise TelephonyError(where + key, "not a short text")
+        raise MessageError(where + key, "not a short text")
     return found
 
 
 def number(parent: Mapping[str, Any], key: str, where: str = "") -> float | None:
-    """Return a number, written as one or as text; None if there is none."""
+    """Return a number, written as one or as text; None if there is none; raises MessageError."""
     found = parent.get(key)
-    if found is None:
+    if found is None or found == "":
         return None
     if isinstance(found, bool) or not isinstance(found, str | int | float):
-        raise TelephonyError(where + key, "not a number")
+        raise MessageError(where + key, "not a number")
     try:
         value = float(found) if len(str(found)) <= 40 else math.nan
     except (ValueError, OverflowError):
         value = math.nan
     if not 0 <= value < 1e15:
-        raise TelephonyError(where + key, "not a sensible number")
+        raise MessageError(where + key, "not a sensible number")
     return value
 
 
-def rate_of(value: float | None, where: str) -> int:
-    """Return a sample rate; 8 kHz if the stream names none."""
+def rate_of(value: float | None, where: str, default: int = 8_000) -> int:
+    """Return a sample rate; the default if the stream names none. Raises MessageError."""
     if value is None:
-        return 8_000
-    if value not in RATES:
-        raise TelephonyError(where, f"must be one of {RATES}", TelephonyError.UNSUPPORTED)
+        return default
+    if not _SLOWEST <= value <= _FASTEST or value != int(value):
+        raise MessageError(where, f"not a rate from {_SLOWEST} to {_FASTEST} Hz")
     return int(value)
 
 
 def unpack(payload: object, where: str) -> bytes:
-    """Decode base64."""
+    """Decode base64, with or without its padding, of either alphabet; raises MessageError."""
     if not isinstance(payload, str):
-        raise TelephonyError(where, "missing or not text")
+        raise MessageError(where, "missing or not text", AnomalyKind.MEDIA)
     try:
-        return base64.b64decode(payload, validate=True)
+        return binascii.a2b_base64(payload, strict_mode=True)
+    except ValueError:
+        pass
+    bare = "".join(payload.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except ValueError as error:
-        raise TelephonyError(where, "not base64") from error
-
-
-def chunks(
-    payload: bytes, codec: Codec, rate: int, channels: tuple[str, ...], time: float | None
-) -> Iterator[Chunk]:
-    """Decode interleaved audio into one chunk a channel."""
-    if len(payload) % (codec.width * len(channels)):
-        raise TelephonyError("media", f"not whole samples of {len(channels)} {codec} channels")
-    samples = decode(codec, payload)
-    for index, participant in enumerate(channels):
-        wire = Wire(codec, payload, index, len(channels))
-        yield Chunk(participant, samples[index :: len(channels)], rate, time, wire)
+        raise MessageError(where, "not base64", AnomalyKind.MEDIA) from error

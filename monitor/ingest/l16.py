@@ -1,38 +1,33 @@
 """Media streams as text metadata, then bare binary audio: Vonage, jambonz, FreeSWITCH, Asterisk."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     AGENT,
-    RATES,
     REMOTE,
     Begin,
+    Early,
     Ended,
     Message,
+    MessageError,
     TelephonyError,
-    Unknown,
-    chunks,
     number,
     rate_of,
     read_object,
+    tolerant,
     word,
 )
+from monitor.ingest.formats import read_format
 from monitor.ingest.g711 import Codec
+from monitor.ingest.interleave import Interleave
 
 _MIXES: Mapping[str, tuple[str, ...]] = {
     "mono": (REMOTE,),
     "mixed": (REMOTE,),
     "stereo": (REMOTE, AGENT),
-}
-_ENCODINGS: Mapping[str, tuple[Codec, int]] = {
-    "ulaw": (Codec.MULAW, 8_000),
-    "alaw": (Codec.ALAW, 8_000),
-    "slin": (Codec.L16, 8_000),
-    "slin16": (Codec.L16, 16_000),
-    **{f"audio/l16;rate={rate}": (Codec.L16, rate) for rate in RATES},
 }
 
 
@@ -45,7 +40,7 @@ class BinaryDialect:
     call: str = ""
     """Key of the call's name."""
     encoding: str = ""
-    """Key of codec and rate together, one of `_ENCODINGS`."""
+    """Key of codec and rate together, as `read_format` reads it."""
     rate: str = ""
     """Key of the sample rate."""
     mix: str = ""
@@ -54,6 +49,8 @@ class BinaryDialect:
     """Whether a description must come; without it, the URL's parameters count."""
     plain: bool = False
     """Whether text may be `EVENT key:value key:value` instead of JSON."""
+    default_rate: int = 8_000
+    """Hertz, where neither the description nor the URL names a rate."""
     ends: frozenset[str] = frozenset()
     """Events that end the stream."""
     silent: frozenset[str] = frozenset()
@@ -65,9 +62,13 @@ DIALECTS: Mapping[str, BinaryDialect] = {
         opening="websocket:connected",
         call="call_uuid",
         encoding="content-type",
-        silent=frozenset({"websocket:dtmf", "websocket:cleared", "websocket:notify"}),
+        default_rate=16_000,
+        silent=frozenset({"websocket:dtmf", "websocket:cleared", "websocket:notify"})
+        | {"websocket:media:update"},
     ),
-    "jambonz": BinaryDialect(call="callSid", rate="sampleRate", mix="mixType"),
+    "jambonz": BinaryDialect(
+        call="callSid", rate="sampleRate", mix="mixType", silent=frozenset({"dtmf"})
+    ),
     # The metadata is whatever the dialplan says, so rate and mix come from the URL.
     "freeswitch": BinaryDialect(described=False),
     "asterisk": BinaryDialect(
@@ -92,42 +93,66 @@ class BinaryParser:
         self._dialect = dialect
         self._begun = False
         self._codec = Codec.L16
-        self._rate = rate_of(number(query, "rate", "?"), "?rate")
-        self._channels = _mix(query.get("mix", "mono"), "?mix")
-        self._forced = _channels(query["channels"]) if query.get("channels") else None
+        self._channels = _mix(query.get("mix", "mono"))
+        try:
+            self._rate = rate_of(number(query, "rate", "?"), "?rate", dialect.default_rate)
+        except MessageError as error:
+            raise TelephonyError("?rate", error.anomaly.detail) from error
+        self._forced = _parties(query["channels"]) if query.get("channels") else None
+        self._sound: Interleave | None = None
+
+    def opening(self) -> Iterator[Message]:
+        """Begin where no description is due: a channel on hold may send nothing for long."""
+        if not self._dialect.described:
+            yield from self._begin("")
 
     def text(self, data: str) -> Iterator[Message]:
         """Read metadata or an event."""
-        dialect = self._dialect
-        if not dialect.described:
-            if not self._begun:
-                yield self._begin("")
-            return
-        message = self._read(data)
-        event = word(message, "event") if dialect.opening else ""
-        if event == dialect.opening:
-            if not self._begun:
-                self._describe(message)
-                yield self._begin(word(message, dialect.call) if dialect.call else "")
-            elif dialect.opening:
-                raise TelephonyError("event", f"a second {event}", TelephonyError.VIOLATION)
-        elif event in dialect.ends:
-            yield Ended()
-        elif event not in dialect.silent:
-            yield Unknown(event)
+        # Where nothing is described, text is the dialplan's own and says nothing to us.
+        if self._dialect.described and data.strip():
+            yield from tolerant(self._event(data))
 
     def binary(self, data: bytes) -> Iterator[Message]:
         """Read audio."""
-        if not self._begun:
-            if self._dialect.described:
-                opening = self._dialect.opening or "the metadata"
-                raise TelephonyError("event", f"media before {opening}", TelephonyError.VIOLATION)
-            yield self._begin("")
-        yield from chunks(data, self._codec, self._rate, self._channels, None)
+        if self._sound is None:
+            yield Early()
+        else:
+            yield from self._sound.read(data, None)
 
     def farewell(self, error: str | None) -> str | None:
         """Say nothing: closing is enough."""
         return None
+
+    def _event(self, data: str) -> Iterator[Message]:
+        dialect = self._dialect
+        message = self._read(data)
+        event = word(message, "event")
+        if self._describes(message, event):
+            if self._begun:
+                yield Anomaly(AnomalyKind.ORDER, "event", "a second description; it counts now")
+            yield from self._describe(message)
+            if self._begun:
+                self._open()
+                return
+            try:
+                call = word(message, dialect.call) if dialect.call else ""
+            except MessageError as error:
+                yield error.anomaly
+                call = ""
+            yield from self._begin(call)
+        elif event in dialect.ends:
+            yield Ended()
+        elif event not in dialect.silent and (event or dialect.opening):
+            yield Anomaly(AnomalyKind.EVENT, "event", event[:40] or "none")
+
+    def _describes(self, message: Mapping[str, Any], event: str) -> bool:
+        """Whether a message says what follows."""
+        dialect = self._dialect
+        if event and event == dialect.opening:
+            return True
+        # Whatever it is called: the first text that names a format.
+        keys = {dialect.encoding, dialect.rate, dialect.mix, dialect.call} - {""}
+        return not self._begun and bool(keys & message.keys()) and event not in dialect.silent
 
     def _read(self, data: str) -> dict[str, Any]:
         if not self._dialect.plain or data.lstrip().startswith("{"):
@@ -135,40 +160,63 @@ class BinaryParser:
         event, *pairs = data.split() or [""]
         return {"event": event} | {k: v for k, _, v in (p.partition(":") for p in pairs)}
 
-    def _describe(self, message: Mapping[str, Any]) -> None:
+    def _describe(self, message: Mapping[str, Any]) -> Iterator[Message]:
+        """Take in what follows; raises TelephonyError for what cannot be decoded."""
         dialect = self._dialect
         if dialect.encoding:
-            name = re.sub(r"\s", "", word(message, dialect.encoding)).lower()
-            if name not in _ENCODINGS:
+            name = word(message, dialect.encoding)
+            found = read_format(name)
+            if found is not None:
+                yield from self._take_format(*found)
+            elif name and not self._begun:
                 raise TelephonyError(
-                    dialect.encoding,
-                    f"{name[:40]!r} is not one of {', '.join(_ENCODINGS)}",
-                    TelephonyError.UNSUPPORTED,
+                    dialect.encoding, f"{name[:40]!r} is none of mu-law, A-law and linear PCM"
                 )
-            self._codec, self._rate = _ENCODINGS[name]
+            else:
+                detail = f"none that is known: {self._codec} at {self._rate} Hz, as before"
+                yield Anomaly(AnomalyKind.FORMAT, dialect.encoding, detail)
         if dialect.rate:
-            self._rate = rate_of(number(message, dialect.rate), dialect.rate)
-        if dialect.mix:
-            self._channels = _mix(word(message, dialect.mix) or "mono", dialect.mix)
+            try:
+                self._rate = rate_of(number(message, dialect.rate), dialect.rate, self._rate)
+            except MessageError as error:
+                yield error.anomaly
+        mix = message.get(dialect.mix) if dialect.mix else None
+        if isinstance(mix, str) and mix.lower() in _MIXES:
+            self._channels = _MIXES[mix.lower()]
+        elif mix is not None:
+            detail = f"none that is known: {len(self._channels)} channels, as before"
+            yield Anomaly(AnomalyKind.FORMAT, dialect.mix, detail)
 
-    def _begin(self, call: str) -> Begin:
-        if self._forced is not None:
-            if len(self._forced) != len(self._channels):
-                raise TelephonyError(
-                    "?channels", f"the stream has {len(self._channels)}", TelephonyError.VIOLATION
-                )
+    def _take_format(self, codec: Codec, rate: int | None) -> Iterator[Message]:
+        self._codec = codec
+        default = self._rate if codec is Codec.L16 else 8_000
+        try:
+            self._rate = rate_of(rate, self._dialect.encoding, default)
+        except MessageError as error:
+            yield error.anomaly
+
+    def _begin(self, call: str) -> Iterator[Message]:
+        if self._forced is not None and len(self._forced) == len(self._channels):
             self._channels = self._forced
+        elif self._forced is not None:
+            detail = f"{len(self._forced)} named, the stream has {len(self._channels)}"
+            yield Anomaly(AnomalyKind.FORMAT, "?channels", detail)
+            self._channels = self._forced[:1] if len(self._channels) == 1 else self._channels
         self._begun = True
-        return Begin(call, self._channels)
+        self._open()
+        yield Begin(call, self._channels)
+
+    def _open(self) -> None:
+        self._sound = Interleave(self._codec, self._rate, self._channels)
 
 
-def _mix(name: str, where: str) -> tuple[str, ...]:
+def _mix(name: str) -> tuple[str, ...]:
     if name not in _MIXES:
-        raise TelephonyError(where, f"must be one of {', '.join(_MIXES)}")
+        raise TelephonyError("?mix", f"must be one of {', '.join(_MIXES)}")
     return _MIXES[name]
 
 
-def _channels(names: str) -> tuple[str, ...]:
+def _parties(names: str) -> tuple[str, ...]:
     found = tuple(names.split(","))
     if not set(found) <= {REMOTE, AGENT} or len(set(found)) != len(found):
         raise TelephonyError("?channels", "remote and agent, separated by a comma")

@@ -1,6 +1,7 @@
 """A TCP port for known addresses; each connection is served by a task of its own."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,9 @@ _log = log.get(__name__)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
 """Speaks with one connection until it ends; gets the address of the other end, too."""
 HANDSHAKE_SECONDS = 10.0
+IDLE, INTERVAL, PROBES = 20, 10, 3
+"""Seconds of silence before the other end's TCP is asked whether it is there, between further
+questions, and how many of them may stay without an answer."""
 _LIMIT = 64 * 1024
 """Bytes that wait for their reader, unless said otherwise; asyncio's own."""
 
@@ -64,6 +68,7 @@ class TcpListener:
         assert task is not None
         self._connections.add(task)
         address = writer.get_extra_info("peername")[0]
+        keep_alive(writer.get_extra_info("socket"))
         try:
             if not any(within(address, network) for network in self._peers):
                 _log.warning(f"{self._name} refused", field=self._field, peer=address)
@@ -79,3 +84,16 @@ class TcpListener:
             # The loop may be closed.
             with suppress(RuntimeError):
                 writer.close()
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Find an end that is gone by asking it: one that is silent may be on hold."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", IDLE),
+        ("TCP_KEEPINTVL", INTERVAL),
+        ("TCP_KEEPCNT", PROBES),
+    ):
+        # Not every system has all of them.
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

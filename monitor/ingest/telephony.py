@@ -112,10 +112,23 @@ class TelephonySource:
 
     live = True
 
-    def __init__(self, ingest: str, participants: tuple[str, ...]) -> None:
-        """Of the stream's parties, only `participants` are monitored."""
+    def __init__(
+        self,
+        ingest: str,
+        participants: tuple[str, ...],
+        others: frozenset[str] = frozenset(),
+        since: float | None = None,
+    ) -> None:
+        """Of the stream's parties, only `participants` are monitored, and `others` once heard.
+
+        `since`: monotonic second of the first sound, if that came before the source was made.
+        """
         self.ingest = ingest
         self._participants = participants
+        self._others = others
+        self._since = since
+        self._late = 0.0
+        """Seconds that the message being read has waited since it came."""
         self._voices: dict[str, _Voice] = {}
         self._intake: Intake | None = None
         self._running = asyncio.Event()
@@ -138,14 +151,17 @@ class TelephonySource:
             self._reason = reason
             self._ended.set()
 
-    async def feed(self, message: Message) -> None:
-        """Take what a parser read."""
+    async def feed(self, message: Message, arrived: float | None = None) -> None:
+        """Take what a parser read; `arrived`: monotonic seconds, if it did not come just now."""
         await self._running.wait()
         intake = self._intake
         if intake is None:
             return
+        self._late = 0.0 if arrived is None else time.monotonic() - arrived
         if isinstance(message, Chunk):
             # What a platform sends while it is paused is not monitored: it said so.
+            if message.participant in self._others:
+                await self._meet(message.participant, intake)
             if message.participant in self._participants and not self.paused:
                 self.latest, self.received = time.monotonic(), True
                 voice = self._voice(message.participant, intake)
@@ -165,6 +181,8 @@ class TelephonySource:
 
     async def run(self, intake: Intake) -> str:
         """Pass on what is fed until the stream ends."""
+        if self._since is not None:
+            intake.begin(self._since)
         for participant in self._participants:
             await intake.put(Tracks(participant, audio=True, video=False))
         self._intake = intake
@@ -179,12 +197,18 @@ class TelephonySource:
         await self._flush(intake)
         return self._reason
 
+    async def _meet(self, participant: str, intake: Intake) -> None:
+        """Take in a party that was not announced."""
+        self._others -= {participant}
+        self._participants = (*self._participants, participant)
+        await intake.put(Tracks(participant, audio=True, video=False))
+
     def _voice(self, participant: str, intake: Intake) -> _Voice:
         voice = self._voices.get(participant)
         if voice is None:
             # Tracks of one stream share its clock.
             other = next((v.clock.offset for v in self._voices.values()), None)
-            clock = StreamClock(intake.now, other)
+            clock = StreamClock(lambda: intake.now() - self._late, other)
             voice = self._voices[participant] = _Voice(participant, clock, intake.encoded)
         return voice
 

@@ -1,26 +1,31 @@
 """Media streams as JSON with base64 audio: Twilio, and Telnyx and Plivo that look like it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     AGENT,
     REMOTE,
     Begin,
+    Early,
     Ended,
     Message,
+    MessageError,
     TelephonyError,
-    Unknown,
     child,
-    chunks,
     number,
     rate_of,
     read_object,
+    tolerant,
     unpack,
     word,
 )
+from monitor.ingest.formats import read_format
 from monitor.ingest.g711 import Codec
+from monitor.ingest.interleave import Interleave
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +38,30 @@ class JsonDialect:
     """Key of the media format in `start`."""
     rate: str
     """Key of the sample rate in the media format."""
-    encodings: Mapping[str, Codec]
-    """By `encoding` in the media format, lower case."""
     silent: frozenset[str]
     """Events without meaning for monitoring."""
 
 
-_TWILIO = {"audio/x-mulaw": Codec.MULAW}
 DIALECTS: Mapping[str, JsonDialect] = {
-    "twilio": JsonDialect(
-        "callSid", "mediaFormat", "sampleRate", _TWILIO, frozenset({"dtmf", "mark"})
-    ),
+    "twilio": JsonDialect("callSid", "mediaFormat", "sampleRate", frozenset({"dtmf", "mark"})),
     "telnyx": JsonDialect(
-        "call_control_id",
-        "media_format",
-        "sample_rate",
-        # L16 is left out: Telnyx does not say in which byte order it comes.
-        {"pcmu": Codec.MULAW, "pcma": Codec.ALAW},
-        frozenset({"dtmf", "mark", "error"}),
+        "call_control_id", "media_format", "sample_rate", frozenset({"dtmf", "mark"})
     ),
     "plivo": JsonDialect(
         "callId",
         "mediaFormat",
         "sampleRate",
-        _TWILIO | {"audio/x-l16": Codec.L16},
         frozenset({"dtmf", "playedStream", "clearedAudio"}),
     ),
 }
-_TRACKS = {"inbound": REMOTE, "outbound": AGENT}
-_TRACKS |= {f"{name}_track": participant for name, participant in _TRACKS.items()}
+_TRACKS = {
+    **dict.fromkeys(("inbound", "in", "caller", "customer", "external", "remote"), (REMOTE,)),
+    **dict.fromkeys(("outbound", "out", "callee", "agent", "internal"), (AGENT,)),
+    "both": (REMOTE, AGENT),
+}
+"""Whom a track carries; without `_track` or `_tracks` at its end."""
+_MOST_NAMES = 16
+"""Tracks of one stream."""
 
 
 class JsonParser:
@@ -71,66 +71,157 @@ class JsonParser:
         self._dialect = dialect
         self._codec: Codec | None = None
         self._rate = 0
+        self._stereo = False
+        self._announced: tuple[str, ...] = ()
+        self._sounds: dict[str, Interleave] = {}
+        """By the name of the track."""
+        self._carried: dict[str, str] = {}
+        """Whom each track carries, by its name."""
+
+    def opening(self) -> Iterator[Message]:
+        """Say nothing: `start` tells."""
+        return iter(())
 
     def text(self, data: str) -> Iterator[Message]:
         """Read an event."""
-        message = read_object(data)
-        event = word(message, "event")
-        if event == "media":
-            yield from self._media(child(message, "media"))
-        elif event == "start":
-            yield self._start(child(message, "start"))
-        elif event == "stop":
-            yield Ended()
-        elif event != "connected" and event not in self._dialect.silent:
-            yield Unknown(event)
+        yield from tolerant(self._event(data))
 
     def binary(self, data: bytes) -> Iterator[Message]:
-        """Refuse: there are none in these dialects."""
-        raise TelephonyError("message", "binary, but text is due", TelephonyError.UNSUPPORTED)
+        """Read an event that came as bytes: a proxy may not know the difference."""
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            yield Anomaly(AnomalyKind.MESSAGE, "message", "binary, but text is due")
+            return
+        yield from self.text(text)
 
     def farewell(self, error: str | None) -> str | None:
         """Say nothing: closing is enough."""
         return None
 
-    def _start(self, start: dict[str, Any]) -> Begin:
-        if self._codec is not None:
-            raise TelephonyError("event", "a second start", TelephonyError.VIOLATION)
+    def _event(self, data: str) -> Iterator[Message]:
+        if not data.strip():
+            return
+        message = read_object(data)
+        event = word(message, "event")
+        if event == "media":
+            if self._codec is None:
+                yield Early()
+            else:
+                yield from self._media(child(message, "media"))
+        elif event == "start":
+            found = message.get("start")
+            yield from self._start(found if isinstance(found, dict) else message)
+        elif event == "stop":
+            yield Ended()
+        elif event == "error":
+            yield Anomaly(AnomalyKind.EVENT, "event", "the platform reports an error")
+        elif event != "connected" and event not in self._dialect.silent:
+            yield Anomaly(AnomalyKind.EVENT, "event", event[:40] or "none")
+
+    def _start(self, start: dict[str, Any]) -> Iterator[Message]:
+        again = self._codec is not None
+        if again:
+            yield Anomaly(AnomalyKind.ORDER, "event", "a second start; its format counts")
+        try:
+            yield from self._describe(start)
+        except TelephonyError as error:
+            if not again:
+                raise
+            yield Anomaly(AnomalyKind.FORMAT, error.field, error.detail)
+        if again:
+            return
+        tracks = start.get("tracks")
+        self._announced = _named(tracks)
+        if tracks and not self._announced:
+            yield Anomaly(AnomalyKind.TRACK, "start.tracks", "names no track that is known")
+        try:
+            call = word(start, self._dialect.call, "start.")
+        except MessageError as error:
+            yield error.anomaly
+            call = ""
+        yield Begin(call, self._announced)
+
+    def _describe(self, start: dict[str, Any]) -> Iterator[Message]:
+        """Take in the format; raises TelephonyError for one that cannot be decoded."""
         dialect = self._dialect
-        media = child(start, dialect.format)
         where = f"start.{dialect.format}."
-        encoding = word(media, "encoding", where)
-        codec = dialect.encodings.get(encoding.lower())
-        if codec is None:
-            known = ", ".join(dialect.encodings)
+        media = start.get(dialect.format)
+        if not isinstance(media, dict):
+            yield Anomaly(AnomalyKind.FORMAT, where[:-1], "missing: mu-law at 8 kHz, as by default")
+            media = {}
+        name, rate, channels = "", None, 1.0
+        try:
+            name = word(media, "encoding", where)
+            rate = number(media, dialect.rate, where)
+            channels = number(media, "channels", where) or 1
+        except MessageError as error:
+            yield error.anomaly
+        found = read_format(name or "mulaw")
+        if found is None:
             raise TelephonyError(
-                f"{where}encoding",
-                f"{encoding[:40]!r} is not one of {known}",
-                TelephonyError.UNSUPPORTED,
+                f"{where}encoding", f"{name[:40]!r} is none of mu-law, A-law and L16"
             )
-        if (number(media, "channels", where) or 1) != 1:
-            raise TelephonyError(f"{where}channels", "must be 1", TelephonyError.UNSUPPORTED)
-        self._rate = rate_of(number(media, dialect.rate, where), where + dialect.rate)
-        tracks = start.get("tracks") or ["inbound"]
-        if not isinstance(tracks, list):
-            raise TelephonyError("start.tracks", "not a list")
-        participants = tuple(dict.fromkeys(_participant(t, "start.tracks") for t in tracks))
-        call = word(start, dialect.call, "start.")
-        self._codec = codec
-        return Begin(call, participants)
+        if channels > 2:
+            raise TelephonyError(f"{where}channels", "more than 2")
+        self._codec, named = found
+        try:
+            self._rate = rate_of(rate, where + dialect.rate, named or 8_000)
+        except MessageError as error:
+            yield error.anomaly
+            self._rate = named or 8_000
+        self._stereo = channels == 2
+        if self._stereo:
+            yield Anomaly(AnomalyKind.FORMAT, f"{where}channels", "2: the first is the inbound")
+        self._sounds.clear()
 
     def _media(self, media: dict[str, Any]) -> Iterator[Message]:
-        if self._codec is None:
-            raise TelephonyError("event", "media before start", TelephonyError.VIOLATION)
-        participant = _participant(media.get("track", "inbound"), "media.track")
-        milliseconds = number(media, "timestamp", "media.")
-        time = None if milliseconds is None else milliseconds / 1000
+        assert self._codec is not None
+        name = _bare(media.get("track")) or "inbound"
+        if name not in self._sounds:
+            yield from self._meet(name)
         payload = unpack(media.get("payload"), "media.payload")
-        yield from chunks(payload, self._codec, self._rate, (participant,), time)
+        time = None
+        try:
+            milliseconds = number(media, "timestamp", "media.")
+            time = None if milliseconds is None else milliseconds / 1000
+        except MessageError as error:
+            yield error.anomaly
+        if (sound := self._sounds.get(name)) is not None:
+            yield from sound.read(payload, time)
+
+    def _meet(self, name: str) -> Iterator[Message]:
+        """Find out whom a track carries that is heard for the first time."""
+        assert self._codec is not None
+        if len(self._carried) >= _MOST_NAMES:
+            raise MessageError("media.track", "too many tracks", AnomalyKind.TRACK)
+        known = _TRACKS.get(name, ())
+        if self._stereo:
+            who: tuple[str, ...] = (REMOTE, AGENT)
+        elif len(known) == 1:
+            who = known
+        elif REMOTE not in self._carried.values():
+            # One track that says not whose it is, or is both parties' mixture: as one voice.
+            who = (REMOTE,)
+        else:
+            raise MessageError("media.track", "neither inbound nor outbound", AnomalyKind.TRACK)
+        if len(known) != 1:
+            yield Anomaly(AnomalyKind.TRACK, "media.track", "an unknown track, taken as inbound")
+        elif self._announced and not set(who) <= set(self._announced):
+            yield Anomaly(AnomalyKind.TRACK, "media.track", f"{name} was not announced")
+        self._carried[name] = who[0]
+        self._sounds[name] = Interleave(self._codec, self._rate, who)
 
 
-def _participant(track: object, where: str) -> str:
-    found = _TRACKS.get(track) if isinstance(track, str) else None
-    if found is None:
-        raise TelephonyError(where, "a track must be inbound or outbound")
-    return found
+def _bare(track: object) -> str:
+    """A track's name in lower case, without `_track` at its end; empty for none."""
+    return re.sub(r"_tracks?$", "", track.strip().lower()[:40]) if isinstance(track, str) else ""
+
+
+def _named(tracks: object) -> tuple[str, ...]:
+    """Whom `tracks` announces, whether it is a list or one text."""
+    words = re.split(r"[\s,+|]+", tracks[:400]) if isinstance(tracks, str) else tracks
+    if not isinstance(words, list):
+        return ()
+    found = (who for each in words[:_MOST_NAMES] for who in _TRACKS.get(_bare(each), ()))
+    return tuple(dict.fromkeys(found))

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, IPvAnyAddress, IPvAnyNetwork, SecretStr, model_validator
 
@@ -31,6 +31,8 @@ class Twilio(Section):
 
     auth_token: SecretStr | None = None
     """The account's; with it, X-Twilio-Signature is checked in place of an API token."""
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field((), max_length=32)
+    """Ports in the stream's URL that a proxy takes out of Host, besides the usual ones."""
 
 
 class AudioSocket(Section):
@@ -98,8 +100,8 @@ class Telephony(Section):
 
     score: Literal["remote", "both"] = "remote"
     """Whose voice is judged: the far party's, or the agent's too."""
-    idle_timeout: float = Field(30.0, gt=0)
-    """Seconds without media after which the call ends."""
+    idle_timeout: float = Field(3600.0, gt=0)
+    """Seconds without media after which a call ends whose other end still answers."""
     audiohook: AudioHook = AudioHook()
     twilio: Twilio = Twilio()
     audiosocket: AudioSocket = AudioSocket()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import uvicorn
 from fastapi import FastAPI
 
+from monitor.ingest.dialect import LARGEST
 from monitor.memory import returned, set_apart
 from monitor.threads import share_lock
 from monitor.web.limits import PatientHttp
@@ -45,7 +46,10 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=15,
                 # Bytes of a WebSocket message; telephony refuses larger ones too.
-                ws_max_size=64 * 1024,
+                ws_max_size=LARGEST,
+                # Who does not answer within this is gone; who is silent is on hold.
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
             )
         )
         self._service = service

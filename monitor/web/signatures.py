@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from monitor.web.problems import Problem
 
@@ -15,6 +15,12 @@ SKEW = 3.0
 """Seconds by which two clocks may differ."""
 NONCES = 10_000
 """Signatures remembered at once: far more than calls can begin within their life."""
+PORTS = (
+    443, 80, 8443, 8080, 2053, 2083, 2087, 2096, 2052, 2082, 2086, 2095, 8880,
+    3000, 4443, 5000, 5443, 7443, 8000, 8081, 8444, 8888, 9000, 9443, 10443,
+)  # fmt: skip
+"""Usual ones of services behind proxies, tunnels and address translation."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(:\d{1,5})?")
 _COVERED = (
     "@request-target",
     "@authority",
@@ -120,23 +126,39 @@ class AudioHookGate:
 class TwilioGate:
     """Lets in requests that Twilio signed with the account's auth token."""
 
-    def __init__(self, auth_token: str) -> None:
+    def __init__(self, auth_token: str, ports: Sequence[int] = PORTS) -> None:
+        """`ports`: those that the platform may know this service by, besides the request's own."""
         self._token = auth_token.encode()
+        self._ports = tuple(f":{port}" for port in ports)
 
     def check(self, target: str, headers: Mapping[str, str]) -> None:
         """Raise Problem unless `X-Twilio-Signature` fits this URL."""
         given = headers.get("x-twilio-signature", "").strip()
-        address = headers.get("host", "") + target
-        # A proxy in front may end TLS, and a final slash comes and goes.
-        addresses = (address, address.removesuffix("/") if address.endswith("/") else f"{address}/")
         fits = False
-        for scheme in ("wss", "https", "ws", "http"):
-            for candidate in addresses:
-                url = f"{scheme}://{candidate}".encode()
-                wanted = base64.b64encode(hmac.new(self._token, url, hashlib.sha1).digest())
-                fits |= hmac.compare_digest(wanted, given.encode())
+        for url in self._addresses(target, headers):
+            wanted = base64.b64encode(hmac.new(self._token, url.encode(), hashlib.sha1).digest())
+            fits |= hmac.compare_digest(wanted, given.encode())
         if not fits:
             raise _refused("X-Twilio-Signature", "missing, or not of this URL and auth token")
+
+    def _addresses(self, target: str, headers: Mapping[str, str]) -> Iterator[str]:
+        """Yield the ways in which the platform may have written this request's URL.
+
+        It may sign the port or leave it out, and a proxy in front may end TLS, put a port into
+        Host, or take it out; a final slash comes and goes.
+        """
+        found = _HOST.fullmatch(headers.get("host", "").strip())
+        if found is None:
+            return
+        host, port = found[1], found[2] or ""
+        forwarded = headers.get("x-forwarded-port", "").strip()
+        named = f":{forwarded}" if forwarded.isascii() and forwarded.isdigit() else ""
+        ports = dict.fromkeys((port, "", named, *self._ports))
+        other = target.removesuffix("/") if target.endswith("/") else f"{target}/"
+        for scheme in ("wss", "https", "ws", "http"):
+            for each in ports:
+                for path in (target, other):
+                    yield f"{scheme}://{host}{each}{path}"
 
 
 def _decoded(text: str) -> bytes:

@@ -1,6 +1,8 @@
 """One telephony stream from its first message to the end of its call."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,22 +11,24 @@ from monitor import log
 from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
 from monitor.calls.registry import Registry
+from monitor.ingest.anomaly import Anomalies, Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     LARGEST,
+    REMOTE,
     Begin,
+    Early,
     Ended,
     Message,
     Parser,
     Reply,
     TelephonyError,
-    Unknown,
 )
 from monitor.ingest.telephony import TelephonySource
 
 _log = log.get(__name__)
 
-STRANGE = 20
-"""Messages of unknown kind that are passed over before the stream is refused."""
+_EARLY_BYTES = 2 * LARGEST
+"""Of sound that waits for its description: ten seconds of any platform's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,9 @@ class StreamOptions:
 
     participants: frozenset[str]
     """Who is scored: remote, or remote and agent."""
-    idle_timeout: float = 30.0
-    """Without media, or while paused without any message, after which the call ends."""
+    idle_timeout: float = 3600.0
+    """Without media, or while paused without any message, after which the call ends. A connection
+    whose other end has gone is found sooner, by WebSocket pings or by TCP."""
     first_timeout: float = 10.0
     """From the connection to the message that begins the stream."""
 
@@ -83,7 +88,10 @@ class Stream:
         self._source: TelephonySource | None = None
         self._call: Call | None = None
         self._over = False
-        self._strange = 0
+        self._anomalies = Anomalies(ingest, streams.registry.anomaly)
+        self._early: deque[tuple[float, str | bytes]] = deque()
+        """Messages that wait for what describes them, with monotonic seconds of arrival."""
+        self._early_bytes = 0
 
     async def run(
         self,
@@ -123,6 +131,7 @@ class Stream:
     ) -> tuple[Close, str]:
         first = asyncio.get_running_loop().time() + self._options.first_timeout
         try:
+            await self._take(list(self._parser.opening()), "", send)
             while True:
                 deadline = first if self._source is None else self._deadline(self._source)
                 try:
@@ -132,15 +141,13 @@ class Stream:
                     return await self._silence(send)
                 if data is None:
                     return Close(1000, ""), "disconnected"
-                for message in self._read(data):
-                    if isinstance(message, Ended):
-                        return Close(1000, "the stream has ended"), "ended"
-                    await self._take(message, send)
+                if await self._take(self._read(data), data, send):
+                    return Close(1000, "the stream has ended"), "ended"
         except TelephonyError as error:
             _log.warning(
                 "telephony stream refused",
                 ingest=self._ingest,
-                call=self._call.id if self._call else "",
+                call=self._id,
                 field=error.field,
                 detail=error.detail,
             )
@@ -158,33 +165,62 @@ class Stream:
         read = self._parser.text(data) if isinstance(data, str) else self._parser.binary(data)
         return list(read)
 
-    async def _take(self, message: Message, send: Callable[[str], Awaitable[None]]) -> None:
-        if isinstance(message, Reply):
-            await send(message.text)
-        elif isinstance(message, Begin):
-            self._begin(message)
-        elif isinstance(message, Unknown):
-            self._strange += 1
-            _log.info("unknown event", ingest=self._ingest, field="event", kind=message.kind[:40])
-            if self._strange > STRANGE:
-                raise TelephonyError("event", "too many of unknown kind", TelephonyError.VIOLATION)
-        elif self._source is not None:
-            await self._source.feed(message)
+    async def _take(
+        self,
+        messages: list[Message],
+        data: str | bytes,
+        send: Callable[[str], Awaitable[None]],
+        arrived: float | None = None,
+    ) -> bool:
+        """Do what a message says; return whether that ends the stream."""
+        for message in messages:
+            if isinstance(message, Ended):
+                return True
+            if isinstance(message, Reply):
+                await send(message.text)
+            elif isinstance(message, Begin):
+                self._begin(message)
+                while self._early:
+                    came, kept = self._early.popleft()
+                    await self._take(self._read(kept), kept, send, came)
+            elif isinstance(message, Anomaly):
+                self._anomalies.note(message, self._id)
+            elif isinstance(message, Early):
+                self._keep(data)
+            elif self._source is not None:
+                await self._source.feed(message, arrived)
+        return False
+
+    def _keep(self, data: str | bytes) -> None:
+        """Let a message wait for its description."""
+        detail = "sound before its description; it is kept until that comes"
+        self._anomalies.note(Anomaly(AnomalyKind.EARLY, "media", detail))
+        self._early.append((time.monotonic(), data))
+        self._early_bytes += len(data)
+        while self._early_bytes > _EARLY_BYTES:
+            self._early_bytes -= len(self._early.popleft()[1])
 
     def _begin(self, begin: Begin) -> None:
-        scored = tuple(p for p in begin.participants if p in self._options.participants)
-        if not scored:
+        wanted = self._options.participants
+        scored = tuple(p for p in begin.participants if p in wanted)
+        if begin.participants and not scored:
             raise TelephonyError(
                 "tracks",
                 f"only {', '.join(begin.participants)}, who is not scored (telephony.score)",
                 TelephonyError.VIOLATION,
             )
         label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
-        source = TelephonySource(self._ingest, scored)
+        since = self._early[0][0] if self._early else None
+        source = TelephonySource(self._ingest, scored, wanted - set(scored), since)
         self.take_slot()
-        self._call = self._registry.start(source, scored[0], label, self._ended)
+        first = scored[0] if scored else REMOTE
+        self._call = self._registry.start(source, first, label, self._ended)
         self._source = source
         _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
+
+    @property
+    def _id(self) -> str:
+        return self._call.id if self._call is not None else ""
 
     def _deadline(self, source: TelephonySource) -> float:
         # The loop's clock is the monotonic one that the source uses.

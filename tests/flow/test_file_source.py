@@ -26,6 +26,8 @@ class Collector:
     def now(self) -> float:
         return 0.0
 
+    def begin(self, at: float) -> None: ...
+
     async def put(self, media: Media) -> None:
         self.media.append(media)
 

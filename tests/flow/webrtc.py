@@ -46,6 +46,10 @@ class MemoryIntake:
             self.began = time.monotonic()
         return time.monotonic() - self.began
 
+    def begin(self, at: float) -> None:
+        if self.began is None:
+            self.began = at
+
     async def put(self, media: Media) -> None:
         self.media.append(media)
         self.arrivals.append(time.monotonic())

@@ -102,6 +102,7 @@ def description(data: bytes) -> None:
 def said(parser: Parser, messages: list[bytes]) -> None:
     """Hand messages over; those that begin with a zero are binary."""
     with suppress(TelephonyError):
+        list(parser.opening())
         for message in messages:
             if message[:1] == b"\0":
                 list(parser.binary(message[1:]))

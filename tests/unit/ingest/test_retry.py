@@ -24,6 +24,8 @@ class Clock:
     def now(self) -> float:
         return self.at
 
+    def begin(self, at: float) -> None: ...
+
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.at += seconds

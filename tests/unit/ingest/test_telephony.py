@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed, chunks
+from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
 from monitor.ingest.g711 import Codec
+from monitor.ingest.interleave import Interleave
 from monitor.ingest.telephony import TelephonySource
 from monitor.packet import EncodedPacket, PacketTarget
 from monitor.protocols import Media
@@ -27,6 +28,8 @@ class ListIntake:
 
     def now(self) -> float:
         return self.at
+
+    def begin(self, at: float) -> None: ...
 
     async def put(self, media: Media) -> None:
         self.media.append(media)
@@ -103,10 +106,13 @@ async def test_what_arrives_is_kept_as_it_arrived_but_not_while_paused() -> None
     async with running("remote", "agent") as (source, intake):
         intake.encoded = kept.append
         stereo = bytes(range(160)) * 2
-        for message in chunks(stereo, Codec.MULAW, 8000, ("agent", "remote"), 0.0):
+        sound = Interleave(Codec.MULAW, 8000, ("agent", "remote"))
+        for message in sound.read(stereo, 0.0):
+            assert isinstance(message, Chunk)
             await source.feed(message)
         await source.feed(Paused())
-        for message in chunks(stereo, Codec.MULAW, 8000, ("agent", "remote"), 0.02):
+        for message in sound.read(stereo, 0.02):
+            assert isinstance(message, Chunk)
             await source.feed(message)
         await source.feed(Ended())
     assert [(p.participant, p.payload) for p in kept] == [

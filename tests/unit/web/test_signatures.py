@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.web import signatures
 from monitor.web.problems import Problem
-from monitor.web.signatures import AudioHookGate, TwilioGate
+from monitor.web.signatures import PORTS, AudioHookGate, TwilioGate
 
 # The example of Genesys' AudioHook documentation.
 KEY = "SGVsbG8sIEkgYW0gdGhlIEFQSSBrZXkh"
@@ -139,3 +139,41 @@ def test_twilio() -> None:
             TwilioGate(token).check("/telephony/twilio", wrong)
     with pytest.raises(Problem):
         TwilioGate("other").check("/telephony/twilio", headers)
+
+
+def twilio_lets_in(signed: str, host: str, target: str = "/telephony/twilio", **more: str) -> bool:
+    mac = hmac.new(b"12345", signed.encode(), hashlib.sha1).digest()
+    headers = {"host": host, "x-twilio-signature": base64.b64encode(mac).decode()}
+    named = {key.replace("_", "-"): value for key, value in more.items()}
+    try:
+        TwilioGate("12345", ports=(*PORTS, 7001)).check(target, headers | named)
+    except Problem:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("port", ["", ":443", ":8443", ":7001"])
+@pytest.mark.parametrize("host", ["monitor.example", "monitor.example:443", "monitor.example:8443"])
+def test_twilio_may_sign_the_port_or_not(port: str, host: str) -> None:
+    """Twilio's own helper libraries try the URL with and without its port (twilio-python 9), and
+    proxies put one into Host or take it out."""
+    for scheme in ("wss", "https"):
+        assert twilio_lets_in(f"{scheme}://monitor.example{port}/telephony/twilio", host)
+        assert twilio_lets_in(f"{scheme}://monitor.example{port}/telephony/twilio/", host)
+
+
+def test_twilio_only_the_port_may_differ() -> None:
+    url = "wss://monitor.example:7999/telephony/twilio"
+    assert not twilio_lets_in(url, "monitor.example")
+    assert twilio_lets_in(url, "monitor.example:7999")
+    assert twilio_lets_in(url, "monitor.example", x_forwarded_port="7999")
+    assert twilio_lets_in("wss://[::1]:8443/telephony/twilio", "[::1]")
+    for signed, host in (
+        ("wss://other.example/telephony/twilio", "monitor.example:8443"),
+        ("wss://monitor.example:8443/telephony/plivo", "monitor.example:8443"),
+        ("wss://monitor.example:8443.evil.example/telephony/twilio", "monitor.example"),
+        ("wss://monitor.example/telephony/twilio", "monitor.example@evil.example"),
+        ("wss://monitor.example/telephony/twilio", ""),
+        ("ftp://monitor.example/telephony/twilio", "monitor.example"),
+    ):
+        assert not twilio_lets_in(signed, host)
