@@ -72,6 +72,14 @@ FLEET = Board(
                     about="Nobody monitors these.",
                     empty="until a call has been refused",
                 ),
+                events(
+                    "Not as it should be",
+                    "monitor_anomalies_total",
+                    "ingest, kind",
+                    where="",
+                    about="What senders did that could not be used; the calls went on.",
+                    empty="while senders keep to their protocols",
+                ),
             ),
         ),
         (
