@@ -99,7 +99,7 @@ def load_splits(path: Path = SPLITS_FILE) -> Splits:
         table["speakers"],
         table["test_speakers"],
         table["held_out_generators"],
-        table["draw"]["after"],
+        table["draw"][0]["after"],
     )
 
 
