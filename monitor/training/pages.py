@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import tomllib
+import wave
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ COLUMNS = (
 )
 BONAFIDE, SPOOF, DROP = "bonafide", "spoof", "drop"
 CAPS: Mapping[str, int] = {SPOOF: 120, BONAFIDE: 60}  # clips of one page and label
+HUMANS_ALONE = 400  # bona fide clips of a page without fakes
 PER_GENERATOR = 25  # on a page that shows several
-SECONDS = (1.0, 30.0)  # other clips are left out; nothing is cut
+SECONDS = (1.0, 30.0)  # other clips are left out; only a rule with `pieces` has them cut
+PIECE = 12.0
+"""Seconds of a piece that is cut out of a long recording."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ class Rule:
     pattern: re.Pattern[str]
     label: str
     texts: Mapping[str, str]
+    pieces: int = 0
+    """How many pieces to take of a recording that is too long for a clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Candidate:
     blob: str
     label: str
     texts: Mapping[str, str]
+    pieces: int = 0
 
 
 def load_pages(path: Path = PAGES_FILE) -> list[Page]:
@@ -69,16 +76,18 @@ def load_pages(path: Path = PAGES_FILE) -> list[Page]:
     return pages
 
 
-def _rule(source: str, clips: Mapping[str, str], language: str) -> Rule:
+def _rule(source: str, clips: Mapping[str, Any], language: str) -> Rule:
     texts = {"language": language, "condition": "", "speaker": f"{source}_spk?", **clips}
-    match, label = texts.pop("match"), texts.pop("label")
+    match, label, pieces = texts.pop("match"), texts.pop("label"), texts.pop("pieces", 0)
+    if not isinstance(pieces, int) or pieces < 0:
+        raise ValueError(f"{source}: {match!r} has pieces = {pieces!r}, no whole number")
     if label != SPOOF:
         texts = {"generator": "human", "family": "human", **texts}
     if label not in (BONAFIDE, SPOOF, DROP) or not texts.keys() >= {"generator", "family"}:
         raise ValueError(f"{source}: {match!r} lacks its label, generator or family")
     texts["generator_family"] = texts.pop("family")
     try:
-        return Rule(re.compile(match), label, texts)
+        return Rule(re.compile(match), label, texts, pieces)
     except re.error as error:
         raise ValueError(f"{source}: bad pattern {match!r}: {error}") from error
 
@@ -94,7 +103,7 @@ def candidates(page: Page, blobs: Mapping[str, str]) -> list[Candidate]:
             continue
         groups = {key: page.names.get(it or "", it or "") for key, it in match.groupdict().items()}
         texts = {column: text.format(**groups) for column, text in rule.texts.items()}
-        found.setdefault(blob, Candidate(path, blob, rule.label, texts))
+        found.setdefault(blob, Candidate(path, blob, rule.label, texts, rule.pieces))
         labels[blob].add(rule.label)
     return [candidate for blob, candidate in found.items() if len(labels[blob]) == 1]
 
@@ -116,25 +125,64 @@ def _turns(clips: Sequence[Candidate], key: Callable[[Candidate], Hashable]) -> 
 
 
 def extract(page: Page, clone: Path, out: Path) -> list[dict[str, Any]]:
-    """Write the page's clips below `out` as they are; their lines, within the caps."""
+    """Write the page's clips below `out`, as they are or cut out; their lines, within the caps."""
     taken, rows = Counter[str](), list[dict[str, Any]]()
     clips = in_turn(candidates(page, _blobs(clone, page.commit)))
-    several = len({clip.texts["generator"] for clip in clips if clip.label == SPOOF}) > 1
+    fakes = {clip.texts["generator"] for clip in clips if clip.label == SPOOF}
+    caps = CAPS if fakes else {BONAFIDE: HUMANS_ALONE}
     for clip in clips:
         generator = clip.texts["generator"]
-        full = clip.label == SPOOF and several and taken[generator] >= PER_GENERATOR
-        if full or taken[clip.label] >= CAPS[clip.label]:
+        full = clip.label == SPOOF and len(fakes) > 1 and taken[generator] >= PER_GENERATOR
+        if full or taken[clip.label] >= caps[clip.label]:
             continue
-        sound = measure(data := _git(clone, "cat-file", "blob", clip.blob, check=False))
-        if not SECONDS[0] <= sound.get("duration_s", 0) <= SECONDS[1]:
-            continue
-        taken.update([clip.label, generator])
-        path = Path(page.source.replace("/", "+"), clip.path)
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_bytes(data)
-        origin = {"source": page.source, "licence": page.licence}
-        rows.append({"path": str(path), "label": clip.label, **clip.texts, **origin, **sound})
+        data = _git(clone, "cat-file", "blob", clip.blob, check=False)
+        for name, sound, piece in _sounds(clip, data):
+            taken.update([clip.label, generator])
+            path = Path(page.source.replace("/", "+"), name)
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / path).write_bytes(piece)
+            origin = {"source": page.source, "licence": page.licence}
+            rows.append({"path": str(path), "label": clip.label, **clip.texts, **origin, **sound})
     return sorted(rows, key=lambda row: row["path"])
+
+
+def _sounds(clip: Candidate, data: bytes) -> list[tuple[str, dict[str, Any], bytes]]:
+    """Path, columns and bytes of what is taken of a file: itself, pieces of it or nothing."""
+    sound = measure(data)
+    seconds = sound.get("duration_s", 0)
+    if SECONDS[0] <= seconds <= SECONDS[1]:
+        return [(clip.path, sound, data)]
+    if seconds < SECONDS[0] or not clip.pieces:
+        return []
+    about = {**sound, "duration_s": PIECE}
+    pieces = enumerate(cut(data, clip.pieces))
+    return [(f"{clip.path}.{number}.wav", about, piece) for number, piece in pieces]
+
+
+def cut(data: bytes, pieces: int) -> list[bytes]:
+    """At most `pieces` mono WAV files of PIECE seconds at equal distances, none overlapping."""
+    with av.open(io.BytesIO(data), "r") as container:
+        resampler = av.AudioResampler("s16", "mono")
+        frames = [*container.decode(container.streams.audio[0]), None]
+        samples = b"".join(
+            bytes(part.planes[0])[: 2 * part.samples]
+            for frame in frames
+            for part in resampler.resample(frame)
+        )
+        rate = container.streams.audio[0].rate
+    length, total = int(PIECE * rate), len(samples) // 2
+    count = min(pieces, total // length)
+    gap = (total - length) // max(count - 1, 1)
+    starts = [number * gap for number in range(count)]
+    return [_wav(samples[2 * start : 2 * (start + length)], rate) for start in starts]
+
+
+def _wav(samples: bytes, rate: int) -> bytes:
+    with io.BytesIO() as file:
+        with wave.open(file, "wb") as writer:
+            writer.setparams((1, 2, rate, 0, "NONE", ""))
+            writer.writeframes(samples)
+        return file.getvalue()
 
 
 def measure(data: bytes) -> dict[str, Any]:

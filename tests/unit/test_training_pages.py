@@ -70,10 +70,14 @@ def clones(tmp_path: Path) -> Path:
     tone(clone / "other/short.wav", 500, seconds=0.4)
     (clone / "other/noise.wav").write_bytes(b"not audio")
     (clone / "index.html").write_text("<html>")
+    commit(clone)
+    return tmp_path / "clones"
+
+
+def commit(clone: Path) -> None:
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "demo"]):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         subprocess.run(["git", "-C", str(clone), *identity, *arguments], check=True)
-    return tmp_path / "clones"
 
 
 def read(out: Path) -> list[dict[str, str]]:
@@ -175,3 +179,65 @@ def test_the_committed_rules_are_well_formed() -> None:
     found = load_pages()
     assert len({page.source for page in found}) == len(found)
     assert all(len(page.commit) == 40 for page in found)
+
+
+LONG = """
+[[page]]
+source = "owner/calls"
+commit = "HEAD"
+licence = "MIT"
+language = "tr"
+[[page.clips]]
+match = 'calls/.*\\.wav'
+label = "bonafide"
+speaker = "caller"
+pieces = 3
+[[page.clips]]
+match = 'uncut/.*\\.wav'
+label = "bonafide"
+"""
+
+
+def test_a_long_recording_is_cut_where_its_rule_says_so(tmp_path: Path) -> None:
+    clone = tmp_path / "clones" / "owner+calls"
+    tone(clone / "calls/long.wav", 100, seconds=100)
+    tone(clone / "calls/fair.wav", 110, seconds=5)
+    tone(clone / "calls/less.wav", 120, seconds=31)
+    tone(clone / "uncut/long.wav", 130, seconds=40)
+    commit(clone)
+    (tmp_path / "pages.toml").write_text(LONG, encoding="utf-8")
+    build(load_pages(tmp_path / "pages.toml"), tmp_path / "clones", tmp_path / "out")
+    rows = {row["path"].removeprefix("owner+calls/calls/"): row for row in read(tmp_path / "out")}
+    long = [f"long.wav.{number}.wav" for number in range(3)]
+    less = [f"less.wav.{number}.wav" for number in range(2)]
+    assert sorted(rows) == sorted(["fair.wav", *long, *less])
+    assert rows["fair.wav"]["duration_s"] == "5.0"
+    for name in (*long, *less):
+        assert (rows[name]["duration_s"], rows[name]["speaker"]) == (str(pages.PIECE), "caller")
+        with wave.open(str(tmp_path / "out" / rows[name]["path"])) as file:
+            assert file.getnframes() == pages.PIECE * file.getframerate() == pages.PIECE * 8_000
+    with wave.open(str(clone / "calls/long.wav")) as file:
+        samples = file.readframes(file.getnframes())
+    with wave.open(str(tmp_path / "out" / rows[long[-1]]["path"])) as file:
+        assert file.readframes(file.getnframes()) == samples[-int(2 * pages.PIECE * 8_000) :]
+
+
+def test_a_page_of_humans_alone_may_give_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "CAPS", {pages.BONAFIDE: 2, pages.SPOOF: 2})
+    monkeypatch.setattr(pages, "HUMANS_ALONE", 3)
+    clone = tmp_path / "clones" / "owner+calls"
+    for number in range(5):
+        tone(clone / f"calls/{number}.wav", 100 + number)
+    commit(clone)
+    (tmp_path / "pages.toml").write_text(LONG, encoding="utf-8")
+    build(load_pages(tmp_path / "pages.toml"), tmp_path / "clones", tmp_path / "out")
+    assert len(read(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("pieces", ['"3"', "-1", "2.5"])
+def test_pieces_are_counted(tmp_path: Path, pieces: str) -> None:
+    (tmp_path / "pages.toml").write_text(LONG.replace("pieces = 3", f"pieces = {pieces}"))
+    with pytest.raises(ValueError, match="owner/calls.*pieces"):
+        load_pages(tmp_path / "pages.toml")
