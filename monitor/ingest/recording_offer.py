@@ -5,9 +5,10 @@ answer  m=audio 40000 RTP/AVP 0    a=recvonly  a=label:1
 """
 
 import base64
+import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aiosipua import SdpMessage, parse_sdp
 from aiosipua.sdp import MediaDescription
@@ -15,9 +16,16 @@ from aiosipua.sdp import MediaDescription
 LONGEST = 32 * 1024
 """Characters."""
 _MOST = 16
-"""Streams of one offer."""
+"""Streams of one offer that are received; further ones are refused with port 0."""
 CODECS = frozenset({"pcmu", "pcma", "g722", "g729", "opus"})
 """What is decoded, as lower-case encoding names."""
+_NAMES = {"g729a": "g729", "g729b": "g729", "g729ab": "g729", "g711u": "pcmu", "g711a": "pcma"}
+"""Other names of the same, as some devices write them."""
+_BESIDE = {"telephone-event": "telephone-event", "cn": "CN"}
+"""What comes between sound: key presses (RFC 4733) and comfort noise (RFC 3389). A client that
+offers them wants them in the answer: rtpengine refuses the whole subscription otherwise."""
+_COMFORT_NOISE = 13
+"""The payload type that needs no a=rtpmap (RFC 3551)."""
 _PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
 _SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})
 SUITES = {
@@ -28,6 +36,7 @@ SUITES = {
 }
 """SRTP suites that are taken (RFC 4568, RFC 7714), and the bytes of key and salt of each."""
 _LABEL = re.compile(r"[\x21-\x7e]{1,64}")
+_EVENTS = re.compile(r"[\d,-]{1,100}", re.A)
 _CRYPTO = re.compile(
     r"(\d{1,9}) (\w{1,40}) inline:([A-Za-z0-9+/]{1,100}={0,2})(?:\|.{0,40})?", re.A
 )
@@ -59,11 +68,15 @@ class Line:
     """Lower-case names of those that are decoded, by payload type; empty refuses the section."""
     rates: Mapping[int, str]
     """What follows the name in a=rtpmap, by payload type."""
+    beside: Mapping[int, tuple[str, str]]
+    """Name and rate as in a=rtpmap, and a=fmtp, of what is agreed to and not listened to."""
     held: bool
     """Whether the client sends nothing for now."""
     crypto: Crypto | None
     muxed: bool
     """Whether RTCP comes to the port of RTP."""
+    offered: bool = True
+    """Whether the client would send it: a port of 0 says no."""
 
     @property
     def taken(self) -> bool:
@@ -81,16 +94,23 @@ def read_offer(sdp: str) -> tuple[Line, ...]:
         offer = parse_sdp(sdp)
     except ValueError as error:
         raise SdpError("cannot be parsed") from error
-    if len(offer.media) > _MOST:
-        raise SdpError(f"more than {_MOST} m= sections")
-    lines = tuple(_line(offer, media, place) for place, media in enumerate(offer.media))
-    labels = [line.label for line in lines if line.taken]
-    if len(set(labels)) < len(labels):
-        raise SdpError("two m= sections with the same a=label")
+    if len(offer.media) > 4 * _MOST:
+        raise SdpError(f"more than {4 * _MOST} m= sections")
+    lines: list[Line] = []
+    labels: set[str] = set()
+    for place, media in enumerate(offer.media):
+        line = _line(offer, media, place)
+        if line.taken and line.label in labels:
+            line = replace(line, label=_other(line.label, labels))
+        if line.taken and len(labels) >= _MOST:
+            line = replace(line, codecs={}, beside={})
+        if line.taken:
+            labels.add(line.label)
+        lines.append(line)
     if not labels:
         known = ", ".join(sorted(CODECS))
         raise SdpError(f"no m=audio section that sends {known} by RTP or SRTP with SDES")
-    return lines
+    return tuple(lines)
 
 
 def answer(
@@ -107,10 +127,14 @@ def answer(
         if not line.taken:
             text.append(f"m={line.kind} 0 {line.profile} {' '.join(line.formats)}")
             continue
-        types = " ".join(str(number) for number in line.codecs)
+        types = " ".join(str(number) for number in (*line.codecs, *line.beside))
         text.append(f"m={line.kind} {port} {line.profile} {types}")
         for number, codec in line.codecs.items():
             text.append(f"a=rtpmap:{number} {codec.upper()}{line.rates[number]}")
+        for number, (name, parameters) in line.beside.items():
+            text.append(f"a=rtpmap:{number} {name}")
+            if parameters:
+                text.append(f"a=fmtp:{number} {parameters}")
         if line.label:
             text.append(f"a=label:{line.label}")
         text.append("a=inactive" if line.held else "a=recvonly")
@@ -123,21 +147,31 @@ def answer(
 
 
 def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
-    kind = media.media if re.fullmatch(r"[a-z]{1,16}", media.media) else ""
-    if not kind or not re.fullmatch(r"[A-Z/]{3,32}", media.proto):
+    kind = media.media if re.fullmatch(r"[A-Za-z0-9-]{1,16}", media.media, re.A) else ""
+    # Such as udptl, of a fax beside the voice.
+    if not kind or not re.fullmatch(r"[A-Za-z0-9/.-]{2,40}", media.proto, re.A):
         raise SdpError(f"m= section {place + 1} cannot be read")
-    formats = tuple(each for each in media.formats[:64] if re.fullmatch(r"[\w.-]{1,32}", each))
-    given = media.attributes.get("label") or [str(place + 1)]
-    if not _LABEL.fullmatch(given[0]):
-        raise SdpError("an a=label that is not a token")
+    formats = tuple(each for each in media.formats[:64] if re.fullmatch(r"[\w.*-]{1,32}", each))
+    given = (media.attributes.get("label") or [""])[0].strip()
+    label = given if _LABEL.fullmatch(given) else str(place + 1)
     crypto = _crypto(media) if media.proto in _SECURE else None
     codecs: dict[int, str] = {}
     rates: dict[int, str] = {}
+    beside: dict[int, tuple[str, str]] = {}
     receivable = media.proto in _PLAIN or crypto is not None
     if kind == "audio" and media.port and receivable:
         for codec in media.codecs:
             name = codec.encoding_name.lower()
-            if name in CODECS and 0 <= codec.payload_type < 128:
+            name = _NAMES.get(name, name)
+            number = codec.payload_type
+            if number == _COMFORT_NOISE and not name:
+                beside[number] = ("CN/8000", "")
+            if not 0 <= number < 128:
+                continue
+            if name in _BESIDE:
+                events = codec.fmtp if codec.fmtp and _EVENTS.fullmatch(codec.fmtp) else ""
+                beside[number] = (f"{_BESIDE[name]}/{codec.clock_rate}", events)
+            if name in CODECS:
                 codecs[codec.payload_type] = name
                 channels = f"/{codec.channels}" if name == "opus" else ""
                 rates[codec.payload_type] = f"/{codec.clock_rate}{channels}"
@@ -148,12 +182,14 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
         kind=kind,
         profile=media.proto,
         formats=formats or ("0",),
-        label=given[0],
+        label=label,
         codecs=codecs,
         rates=rates,
+        beside=beside if codecs else {},
         held=bool(found) and found[0] in ("recvonly", "inactive"),
         crypto=crypto,
         muxed="rtcp-mux" in media.attributes,
+        offered=media.port > 0,
     )
 
 
@@ -164,10 +200,14 @@ def _crypto(media: MediaDescription) -> Crypto | None:
         if found is None or found[2] not in SUITES:
             continue
         try:
-            key = base64.b64decode(found[3], validate=True)
-        except ValueError as error:
-            raise SdpError("an a=crypto key that is not base64") from error
-        if len(key) != SUITES[found[2]]:
-            raise SdpError("an a=crypto key of the wrong length")
-        return Crypto(found[1], found[2], key)
+            key = base64.b64decode(found[3] + "=" * (-len(found[3]) % 4), validate=True)
+        except ValueError:
+            continue
+        if len(key) == SUITES[found[2]]:
+            return Crypto(found[1], found[2], key)
     return None
+
+
+def _other(label: str, taken: Container[str]) -> str:
+    """A label for a section whose own is another's already."""
+    return next(f"{label[:58]}.{n}" for n in itertools.count(2) if f"{label[:58]}.{n}" not in taken)

@@ -47,10 +47,9 @@ class SiprecOptions:
     """Whether our side is scored, too."""
     jitter_wait: float = 0.08
     """Seconds that a late packet holds back those after it."""
-    idle_timeout: float = 30.0
-    """Seconds without media after which the call ends."""
-    hold_timeout: float = 3600.0
-    """Seconds that every stream may be on hold."""
+    idle_timeout: float = 3600.0
+    """Seconds without media, on hold or not, after which the call ends. A client that has gone is
+    found sooner, by asking it."""
 
 
 @dataclass(slots=True)
@@ -106,7 +105,9 @@ class SiprecSource:
 
         Raises SourceError if there are no ports left, and nothing has changed then.
         """
-        carried = voices(lines, metadata, self.options.agents, self.options.both)
+        before = {label: stream.voice for label, stream in self._streams.items() if stream.port}
+        options = self.options
+        carried = voices(lines, metadata, options.agents, options.both, before)
         wanted = {line.label: line for line in lines if line.taken}
         opened: dict[str, RtpPort] = {}
         try:
@@ -140,9 +141,15 @@ class SiprecSource:
 
     @property
     def participant(self) -> str:
-        """Who is scored first."""
-        names = [s.voice.participant for s in self._streams.values() if s.voice.scored]
+        """Who is scored first; for as long as that is nobody, who was named first."""
+        voices = sorted((s.voice for s in self._streams.values()), key=lambda v: not v.scored)
+        names = [voice.participant for voice in voices]
         return names[0] if names else ""
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since the latest packet."""
+        return time.monotonic() - self._latest
 
     async def run(self, intake: Intake) -> str:
         """Receive until the session ends or is silent for too long."""
@@ -269,10 +276,7 @@ class SiprecSource:
 
     def _silent(self) -> str | None:
         """Why the call ends by itself, if it does."""
-        streams = [s for s in self._streams.values() if s.port is not None]
-        held = bool(streams) and all(s.line.held for s in streams)
-        limit = self.options.hold_timeout if held else self.options.idle_timeout
-        if time.monotonic() - self._latest < limit:
+        if self.quiet < self.options.idle_timeout:
             return None
         return "idle" if self._received else "no_media"
 

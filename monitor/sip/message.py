@@ -17,6 +17,9 @@ LARGEST_BODY = 128 * 1024
 _REQUIRED = ("via", "from", "to", "call-id", "cseq")
 _MOST_PARTS = 16
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
+_DEEPEST = 2
+"""Levels of bodies inside of bodies."""
+_OPENING = re.compile(rb"\s*--([^\r\n]{1,70}?)[ \t]*\r?\n")
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.I)
 
 REASONS = {
@@ -118,24 +121,31 @@ def options(request: SipRequest, header: str) -> set[str]:
 
 def parts(request: SipRequest) -> dict[str, bytes]:
     """Return the bodies by content type, the first of each; raises SipError for what is none."""
-    if not request.body:
-        return {}
-    kind = request.content_type or ""
-    plain = kind.partition(";")[0].strip().lower()
-    if not plain.startswith("multipart/"):
-        return {plain: request.body}
-    found = _BOUNDARY.search(kind)
-    if found is None:
-        raise SipError(400, "Content-Type: multipart without a boundary")
     bodies: dict[str, bytes] = {}
-    for each, body in _split(request.body, (found[1] or found[2]).encode()):
-        bodies.setdefault(each, body)
+    if request.body:
+        for kind, body in _bodies(request.content_type or "", request.body, 0):
+            bodies.setdefault(kind, body)
     return bodies
+
+
+def _bodies(kind: str, body: bytes, depth: int) -> Iterator[tuple[str, bytes]]:
+    """Yield a body, or those inside of it, with their types in lower case."""
+    plain = kind.partition(";")[0].strip().lower()
+    if not plain.startswith("multipart/") or depth > _DEEPEST:
+        yield plain, body
+        return
+    found = _BOUNDARY.search(kind)
+    opening = _OPENING.match(body)
+    boundary = (found[1] or found[2]).encode() if found else opening[1] if opening else b""
+    if not boundary:
+        raise SipError(400, "Content-Type: multipart without a boundary")
+    for each, content in _split(body, boundary):
+        yield from _bodies(each, content, depth + 1)
 
 
 def _split(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
     pieces = re.split(rb"(?:^|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r?\n|$)", body)
-    # Between the pieces lies whether the boundary was the last one.
+    # Between the pieces lies whether the boundary was the last one; it may be missing.
     if len(pieces) < 3 or len(pieces) > 2 * _MOST_PARTS:
         raise SipError(400, "body: not parts between boundaries")
     for piece, closed in zip(pieces[2::2], pieces[1::2], strict=True):
@@ -150,6 +160,5 @@ def _split(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
         for line in head.decode("latin-1").splitlines():
             name, _, value = line.partition(":")
             if name.strip().lower() in ("content-type", "c"):
-                kind = value.partition(";")[0].strip().lower()
+                kind = value.strip()
         yield kind, content
-    raise SipError(400, "body: the last boundary is missing")

@@ -17,22 +17,29 @@ from aiosipua.utils import format_addr
 
 from monitor import log
 from monitor.calls.admission import CapacityError
-from monitor.calls.call import Call
 from monitor.calls.registry import Registry
-from monitor.ingest.parties import voices
+from monitor.ingest.anomaly import Anomalies
 from monitor.ingest.recording_metadata import Metadata
 from monitor.ingest.siprec import SiprecOptions, SiprecSource
 from monitor.protocols import SourceError
 from monitor.sip.digest import Digest
-from monitor.sip.message import SipError, options, reply, tag
-from monitor.sip.recording import METADATA, SDP, Recording, read_content, read_timer
-from monitor.sip.transaction import LIFETIME, Transaction, Transactions, repeat
+from monitor.sip.extensions import check_extensions, wants_recording
+from monitor.sip.message import SipError, reply, tag
+from monitor.sip.presence import Presence
+from monitor.sip.recording import (
+    METADATA,
+    SDP,
+    Content,
+    Recording,
+    noted,
+    read_content,
+    read_timer,
+)
+from monitor.sip.transaction import Transaction, Transactions
 from monitor.sip.transport import Peer
 
 _log = log.get(__name__)
 
-_KNOWN = frozenset({"siprec", "timer", "100rel"})
-"""Extensions that a client may insist on. Nothing is ever answered that 100rel is about."""
 _FAREWELL = 2.0
 """Seconds that goodbyes may take when the service stops."""
 _LONGEST_LABEL = 80
@@ -52,6 +59,7 @@ class Recorder:
         self.ports: dict[str, int] = {}
         """Where it listens, by UDP, TCP and TLS."""
         self.transactions = Transactions(self._handle)
+        self._presence = Presence(self.transactions, self._request)
         self._registry = registry
         self._options = options
         self._address = address
@@ -126,30 +134,34 @@ class Recorder:
 
     async def _begin(self, transaction: Transaction) -> None:
         request = transaction.request
-        _check_extensions(request)
+        check_extensions(request)
         if self._digest is not None:
             self._digest.check(request)
         timer = read_timer(request)
         content = read_content(request)
+        if not content.records and not wants_recording(request):
+            needs = "Require: must name siprec, this server only records"
+            raise SipError(421, needs, [("Require", "siprec")], "Extension Required")
         if content.lines is None:
             raise SipError(488, "sdp: an INVITE must bring an offer")
-        metadata = content.metadata or Metadata()
-        if not metadata.complete:
-            raise SipError(400, "metadata: the first must be complete")
-        carried = voices(content.lines, metadata, self._options.agents, self._options.both)
-        if not any(voice.scored for voice in carried.values()):
-            raise SipError(488, "metadata: carries nobody who is scored (telephony.score)")
         self._registry.admit("siprec", reserved=self._opening - 1)
         dialog = create_dialog_from_request(request, local_tag=secrets.token_hex(8))
         source = SiprecSource(self._options)
         recording = Recording(
-            dialog, transaction.peer, source, content.lines, metadata, self._address, timer
+            dialog,
+            transaction.peer,
+            source,
+            content.lines,
+            Metadata(),
+            self._address,
+            timer,
+            Anomalies("siprec", self._registry.anomaly),
         )
         try:
             await recording.change(content)
             if transaction.cancelled:
                 raise SipError(487, "cancelled by the client")
-            label = metadata.session or request.call_id or ""
+            label = recording.metadata.session or request.call_id or ""
             label = "".join(c for c in label if c.isprintable())[:_LONGEST_LABEL]
             call = self._registry.start(
                 source, source.participant, label, lambda _: self._ended(recording)
@@ -161,14 +173,15 @@ class Recorder:
         self._recordings[self._key(recording)] = recording
         dialog.confirm()
         _log.info("siprec session", call=call.id, transport=transaction.peer.kind)
+        self._note(recording, content)
         self._accept(transaction, recording)
         recording.refreshed = asyncio.get_running_loop().time()
-        recording.keeping = asyncio.create_task(self._keep(recording))
+        recording.keeping = asyncio.create_task(self._presence.keep(recording))
 
     async def _change(self, transaction: Transaction, recording: Recording) -> None:
         """Answer a re-INVITE or UPDATE."""
         request = transaction.request
-        _check_extensions(request, first=False)
+        check_extensions(request)
         timer = read_timer(request)
         content = read_content(request)
         async with recording.changing:
@@ -176,6 +189,7 @@ class Recorder:
                 await recording.change(content)
             except SourceError as error:
                 raise SipError(503, f"telephony.siprec.rtp_ports: {error.detail}") from error
+            self._note(recording, content)
             recording.timer = timer or recording.timer
             self._accept(transaction, recording, content.lines is not None)
 
@@ -202,38 +216,14 @@ class Recorder:
         transaction.respond(reply(request, 200, recording.dialog.local_tag, headers, body))
         if invited:
             recording.acknowledged()
-            recording.unacknowledged = asyncio.create_task(self._insist(transaction, recording))
+            recording.unacknowledged = asyncio.create_task(
+                self._presence.insist(transaction, recording)
+            )
 
-    async def _insist(self, transaction: Transaction, recording: Recording) -> None:
-        """Repeat an acceptance until it is acknowledged, or the client is given up."""
-        if transaction.peer.reliable:
-            await asyncio.sleep(LIFETIME)
-        else:
-            await repeat(transaction.again)
-        _log.warning("siprec session not acknowledged", call=self._name(recording))
-        recording.source.hang_up("disconnected")
-
-    async def _keep(self, recording: Recording) -> None:
-        """Refresh the session as its timer says, or end it when the client does not."""
-        loop = asyncio.get_running_loop()
-        while True:
-            timer = recording.timer
-            if timer is None:
-                await asyncio.sleep(LIFETIME)
-            elif timer.ours:
-                await asyncio.sleep(timer.seconds / 2)
-                request = self._request(recording, "UPDATE")
-                expires = f"{timer.seconds};refresher=uas"
-                request.headers.set_single("Session-Expires", expires)
-                request.headers.set_single("Supported", "timer")
-                if await self.transactions.ask(request, recording.peer) in (None, 408, 481):
-                    break
-            elif (left := recording.refreshed + timer.seconds - loop.time()) > 0:
-                await asyncio.sleep(left)
-            else:
-                break
-        _log.warning("siprec session expired", call=self._name(recording))
-        recording.source.hang_up("disconnected")
+    def _note(self, recording: Recording, content: Content) -> None:
+        """Say and count what could not be used."""
+        for anomaly in dict.fromkeys((*content.odd, *noted(recording.metadata))):
+            recording.anomalies.note(anomaly, recording.name)
 
     def _ended(self, recording: Recording) -> None:
         """The call is over, whoever ended it."""
@@ -282,19 +272,3 @@ class Recorder:
     def _key(recording: Recording) -> tuple[str, str, str]:
         dialog = recording.dialog
         return dialog.call_id, dialog.remote_tag, dialog.local_tag
-
-    @staticmethod
-    def _name(recording: Recording) -> str:
-        call: Call | None = recording.call
-        return call.id if call is not None else ""
-
-
-def _check_extensions(request: SipRequest, first: bool = True) -> None:
-    """Raise SipError for what is insisted on and not known, or known and not insisted on."""
-    required = options(request, "require")
-    unknown = sorted(required - _KNOWN)
-    if unknown:
-        raise SipError(420, f"Require: {unknown[0]}", [("Unsupported", ", ".join(unknown))])
-    if first and "siprec" not in required | options(request, "supported"):
-        needs = "Require: must name siprec, this server only records"
-        raise SipError(421, needs, [("Require", "siprec")], "Extension Required")

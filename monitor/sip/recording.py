@@ -8,6 +8,7 @@ from aiosipua import Dialog, SipRequest
 from aiosipua.session_timer import parse_session_expires
 
 from monitor.calls.call import Call
+from monitor.ingest.anomaly import Anomalies, Anomaly, AnomalyKind
 from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
 from monitor.ingest.recording_offer import SUITES, Line, SdpError, answer, read_offer
 from monitor.ingest.siprec import SiprecSource
@@ -28,30 +29,56 @@ class Content:
     lines: tuple[Line, ...] | None
     """None without an offer."""
     metadata: Metadata | None
+    records: bool = False
+    """Whether there is metadata, readable or not: only who wants to record sends any."""
+    odd: tuple[Anomaly, ...] = ()
+    """What could not be used."""
 
 
 def read_content(request: SipRequest) -> Content:
     """Read the bodies of INVITE or UPDATE; raises SipError."""
     bodies = parts(request)
-    known = {SDP, *METADATA}
-    if bodies and not known & bodies.keys():
+    sdp = next((b for kind, b in bodies.items() if _kind(kind, b) == SDP), None)
+    document = next((b for kind, b in bodies.items() if _kind(kind, b) in METADATA), None)
+    if bodies and sdp is None and document is None:
         raise SipError(415, "body: neither SDP nor metadata", [("Accept", f"{SDP}, {METADATA[0]}")])
     lines = metadata = None
-    if SDP in bodies:
+    odd: list[Anomaly] = []
+    if sdp is not None:
         try:
-            lines = read_offer(bodies[SDP].decode())
-        except UnicodeDecodeError as error:
-            raise SipError(400, "sdp: not UTF-8") from error
+            # Only names may be in another encoding, and they are not used.
+            lines = read_offer(sdp.decode(errors="replace"))
         except SdpError as error:
             raise SipError(488, f"sdp: {error}") from error
-    for kind in METADATA:
-        if kind in bodies:
-            try:
-                metadata = read_metadata(bodies[kind])
-            except MetadataError as error:
-                raise SipError(400, f"metadata: {error}") from error
-            break
-    return Content(lines, metadata)
+        refused = {line.kind for line in lines if not line.taken and line.offered}
+        odd += (
+            Anomaly(AnomalyKind.SECTION, f"m={kind}", "cannot be received, and is refused alone")
+            for kind in sorted(refused)
+        )
+    if document is not None:
+        try:
+            metadata = read_metadata(document)
+        except MetadataError as error:
+            detail = f"{error}; the call goes on without names"
+            odd.append(Anomaly(AnomalyKind.METADATA, "metadata", detail))
+        else:
+            odd += noted(metadata)
+    return Content(lines, metadata, document is not None, tuple(odd))
+
+
+def noted(metadata: Metadata) -> list[Anomaly]:
+    """What could not be used of a document."""
+    return [Anomaly(AnomalyKind.METADATA, words, "passed over") for words in metadata.passed_over]
+
+
+def _kind(kind: str, body: bytes) -> str:
+    """The type of a body; by its first bytes if what is said is none or says too little."""
+    if kind not in ("", "text/plain", "application/xml", "text/xml", "application/octet-stream"):
+        return kind
+    start = body.lstrip(b"\xef\xbb\xbf\r\n\t ")[:2000]
+    if start.startswith(b"v=0"):
+        return SDP
+    return METADATA[0] if start.startswith(b"<") and b"recording" in start else kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,8 @@ def read_timer(request: SipRequest) -> Timer | None:
         return None
     seconds, refresher = parse_session_expires(text)
     if seconds <= 0:
-        raise SipError(400, "Session-Expires: not a number of seconds")
+        # No number of seconds: whether the client is there is asked all the same.
+        return None
     if seconds < SHORTEST_TIMER:
         raise SipError(422, "Session-Expires: too short", [("Min-SE", str(SHORTEST_TIMER))])
     knows = "timer" in options(request, "supported") | options(request, "require")
@@ -99,6 +127,7 @@ class Recording:
     address: str
     """Where packets are received."""
     timer: Timer | None
+    anomalies: Anomalies
     call: Call | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while streams change."""
@@ -119,6 +148,7 @@ class Recording:
         metadata = self.metadata
         if content.metadata is not None:
             metadata = content.metadata.over(metadata)
+        metadata = metadata.fitted([line.label for line in lines if line.taken])
         self._ports = await self.source.update(lines, metadata)
         self.lines, self.metadata = lines, metadata
         self._version += content.lines is not None
@@ -137,6 +167,11 @@ class Recording:
         if len(known) != wanted:
             known = self._keys[line.label] = secrets.token_bytes(wanted)
         return known
+
+    @property
+    def name(self) -> str:
+        """The call's id, for the log."""
+        return self.call.id if self.call is not None else ""
 
     def acknowledged(self) -> None:
         """The client has the acceptance."""

@@ -30,6 +30,10 @@ class Peer(Protocol):
     reliable: bool
     """Whether what is sent arrives, or the connection ends."""
 
+    @property
+    def reachable(self) -> bool:
+        """Whether anything can be sent; who closed its connection may well come back."""
+
     def send(self, data: bytes, request: SipRequest | None = None) -> None:
         """Send; an answer to `request` goes where that says (RFC 3581)."""
 
@@ -44,6 +48,10 @@ class _UdpPeer:
     def __init__(self, transport: asyncio.DatagramTransport, address: tuple[str, int]) -> None:
         self._transport = transport
         self._address = address
+
+    @property
+    def reachable(self) -> bool:
+        return not self._transport.is_closing()
 
     def send(self, data: bytes, request: SipRequest | None = None) -> None:
         port = self._address[1]
@@ -97,6 +105,10 @@ class _StreamPeer:
     def __init__(self, writer: asyncio.StreamWriter, kind: str) -> None:
         self.kind = kind
         self._writer = writer
+
+    @property
+    def reachable(self) -> bool:
+        return not self._writer.is_closing()
 
     def send(self, data: bytes, request: SipRequest | None = None) -> None:
         # Whoever does not read what it is sent is cut off, before it fills the memory.

@@ -94,15 +94,10 @@ def test_both_parties_of_a_recorded_call_are_heard(
         assert spent["scored"] > 5
 
 
-def test_a_client_that_wants_no_recording_is_refused(tmp_path: Path) -> None:
+def test_a_client_without_the_password_is_refused(tmp_path: Path) -> None:
     port = free_port()
     settings = f'[telephony.siprec]\nport = {port}\nusername = "sbc"\npassword = "secret-word"\n'
     with Service(tmp_path / "service", settings) as service:
-        text = scenario("x", 0.1).replace("Require: siprec\n", "")
-        with Sipp(tmp_path / "plain", port, text) as client:
-            with pytest.raises((RuntimeError, TimeoutError)):
-                client.wait_ports()
-            assert "SIP/2.0 421" in client.messages.read_text()
         with Sipp(tmp_path / "nobody", port, scenario("x", 0.1)) as client:
             with pytest.raises((RuntimeError, TimeoutError)):
                 client.wait_ports()
@@ -111,3 +106,20 @@ def test_a_client_that_wants_no_recording_is_refused(tmp_path: Path) -> None:
         assert said.count("WWW-Authenticate") >= 2
         assert "secret-word" not in service.process.said()
         assert service.get("/api/v1/calls") == []
+
+
+def test_a_client_that_says_nowhere_that_it_records_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    plain = scenario("x", 0.1).replace("Require: siprec\n", "")
+    with Service(tmp_path / "service", f"[telephony.siprec]\nport = {port}\n") as service:
+        # With metadata alone it does say so, as BroadWorks does.
+        with Sipp(tmp_path / "draft", port, plain.replace(";+sip.src", "")) as client:
+            client.wait_ports()
+            client.wait_end(20)
+        text = plain.replace(";+sip.src", "").replace("application/rs-metadata+xml", "text/html")
+        with Sipp(tmp_path / "plain", port, text) as client:
+            with pytest.raises((RuntimeError, TimeoutError)):
+                client.wait_ports()
+            assert "SIP/2.0 421" in client.messages.read_text()
+        (call,) = service.get("/api/v1/calls")
+        assert (call["ended"], call["label"]) == ("ended", "x")

@@ -70,6 +70,10 @@ class Client(asyncio.DatagramProtocol):
         self.to_tag = ""
         self.number = 0
         self.port = 0
+        self.contact = ""
+        """What Contact says beside the address."""
+        self.refuses = 200
+        """The status that requests of the server's are answered with."""
         self.kind = "UDP"
         self._send: Callable[[bytes], None] = lambda _: None
         self._came = asyncio.Event()
@@ -103,7 +107,7 @@ class Client(asyncio.DatagramProtocol):
             f"To: <sip:srs@127.0.0.1>{to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {self.number} {method}",
-            f"Contact: <sip:src@{here}>",
+            f"Contact: <sip:src@{here}>{self.contact}",
             *headers,
             f"Content-Length: {len(body.encode())}",
         ]
@@ -144,8 +148,8 @@ class Client(asyncio.DatagramProtocol):
                 await self._came.wait()
 
     def respond(self, request: SipRequest) -> None:
-        """Say yes."""
-        response = SipResponse(status_code=200, reason_phrase="OK")
+        """Say yes, or what `refuses` says."""
+        response = SipResponse(status_code=self.refuses, reason_phrase="OK")
         for name in ("Via", "From", "To", "Call-ID", "CSeq"):
             for value in request.headers.get(name):
                 response.headers.append(name, value)
@@ -204,6 +208,7 @@ class Rig:
     registry: Registry
     sink: MemorySink
     recorder: Recorder
+    metrics: Metrics
     open: list[asyncio.BaseTransport] = field(default_factory=list)
 
     async def dial(self) -> Client:
@@ -260,7 +265,8 @@ async def rig(parts: Stages, wanted: Wanted | None = None) -> AsyncIterator[Rig]
     wanted = wanted or Wanted()
     peers = tuple(ip_network(p) for p in wanted.peers)
     sink = MemorySink()
-    registry = Registry(parts, sink, Metrics(), Slots(wanted.limit))
+    metrics = Metrics()
+    registry = Registry(parts, sink, metrics, Slots(wanted.limit))
     options = SiprecOptions(
         agents=wanted.agents,
         both=wanted.both,
@@ -277,7 +283,7 @@ async def rig(parts: Stages, wanted: Wanted | None = None) -> AsyncIterator[Rig]
         tls = probe.getsockname()[1] if wanted.context else 0
     server = SipServer(recorder, SipOptions("127.0.0.1", port, tls, peers, wanted.context))
     await server.start()
-    found = Rig(registry, sink, recorder)
+    found = Rig(registry, sink, recorder, metrics)
     try:
         yield found
     finally:

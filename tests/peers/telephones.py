@@ -10,8 +10,11 @@ o=phone 1 {version} IN IP4 [local_ip]
 s=-
 c=IN IP4 [media_ip]
 t=0 0
-m=audio [media_port] RTP/AVP 0
+m=audio [media_port] RTP/AVP 0 13 101
 a=rtpmap:0 PCMU/8000
+a=rtpmap:13 CN/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
 a={direction}
 """
 _REQUEST = f"""{{method}} {{uri}} SIP/2.0

@@ -49,15 +49,18 @@ o=SRC 1 {version} IN IP[local_ip_type] [local_ip]
 s=-
 c=IN IP[media_ip_type] [media_ip]
 t=0 0
-m=audio 6000 {profile} {one[0]}
+m=audio 6000 {profile} {one[0]} 13 101
 a=rtpmap:{one[0]} {one[1]}/8000
-a=label:1
+{beside}a=label:1
 a={direction}
-{crypto}m=audio 6002 {profile} {two[0]}
+{crypto}m=audio 6002 {profile} {two[0]} 13 101
 a=rtpmap:{two[0]} {two[1]}/8000
-a=label:2
+{beside}a=label:2
 a={direction}
 {crypto}"""
+
+_BESIDE = "a=rtpmap:13 CN/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n"
+"""Comfort noise and key presses, as telephones offer them."""
 
 _HEADERS = """Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
 From: <sip:src@[local_ip]:[local_port]>;tag=[pid]src[call_number]
@@ -71,6 +74,8 @@ Max-Forwards: 70
 _HEAR = """<action>
 <ereg regexp="m=audio ([0-9]+)" search_in="body" check_it="true" assign_to="_,one"/>
 <ereg regexp="m=audio [0-9]+.*m=audio ([0-9]+)" search_in="body" check_it="true" assign_to="_,two"/>
+<ereg regexp="telephone-event/8000.*telephone-event/8000" search_in="body" check_it="true"
+ assign_to="_"/>
 <ereg regexp="a=label:1.*a={taken}.*a=label:2.*a={taken}" search_in="body" check_it="true"
  assign_to="_"/>
 <log message="ports [$one] [$two]"/>
@@ -107,6 +112,7 @@ def _offer(version: int, direction: str, offer: Offer) -> str:
         version=version,
         direction=direction,
         crypto=crypto,
+        beside=_BESIDE,
         profile="RTP/SAVP" if offer.key else "RTP/AVP",
         one=one,
         two=two,
