@@ -66,4 +66,4 @@ def test_every_page_is_reached_from_the_readme() -> None:
         links = (link.partition("#")[0] for link in LINK.findall(page.read_text()))
         targets = ((page.parent / link).resolve() for link in links if link.endswith(".md"))
         queue += [target for target in targets if target.exists()]
-    assert set(PAGES) - seen == {ROOT / "CHANGELOG.md"}
+    assert set(PAGES) <= seen
