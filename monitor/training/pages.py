@@ -54,6 +54,8 @@ class Page:
     licence: str
     rules: Sequence[Rule]
     names: Mapping[str, str]
+    times: int = 1
+    """How many times the usual numbers of clips are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def load_pages(path: Path = PAGES_FILE) -> list[Page]:
     pages = []
     for it in tomllib.loads(path.read_text(encoding="utf-8"))["page"]:
         rules = [_rule(it["source"], clips, it["language"]) for clips in it["clips"]]
-        pages.append(Page(it["source"], it["commit"], it["licence"], rules, it.get("names", {})))
+        names, times = it.get("names", {}), it.get("times", 1)
+        pages.append(Page(it["source"], it["commit"], it["licence"], rules, names, times))
     return pages
 
 
@@ -132,8 +135,9 @@ def extract(page: Page, clone: Path, out: Path) -> list[dict[str, Any]]:
     caps = CAPS if fakes else {BONAFIDE: HUMANS_ALONE}
     for clip in clips:
         generator = clip.texts["generator"]
-        full = clip.label == SPOOF and len(fakes) > 1 and taken[generator] >= PER_GENERATOR
-        if full or taken[clip.label] >= caps[clip.label]:
+        one_of_many = clip.label == SPOOF and len(fakes) > 1
+        full = one_of_many and taken[generator] >= page.times * PER_GENERATOR
+        if full or taken[clip.label] >= page.times * caps[clip.label]:
             continue
         data = _git(clone, "cat-file", "blob", clip.blob, check=False)
         for name, sound, piece in _sounds(clip, data):

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import wave
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,17 @@ def test_a_page_of_humans_alone_may_give_more(
     (tmp_path / "pages.toml").write_text(LONG, encoding="utf-8")
     build(load_pages(tmp_path / "pages.toml"), tmp_path / "clones", tmp_path / "out")
     assert len(read(tmp_path / "out")) == 3
+
+
+def test_a_page_may_give_several_times_as_much(
+    rules: Path, clones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "CAPS", {pages.BONAFIDE: 2, pages.SPOOF: 3})
+    monkeypatch.setattr(pages, "PER_GENERATOR", 2)
+    rules.write_text(RULES.replace('commit = "HEAD"', 'commit = "HEAD"\ntimes = 2'))
+    build(load_pages(rules), clones, tmp_path / "out")
+    generators = Counter(row["generator"] for row in read(tmp_path / "out"))
+    assert generators == {"human": 4, "FastSpeech": 3, "vits": 3}
 
 
 @pytest.mark.parametrize("pieces", ['"3"', "-1", "2.5"])
