@@ -1,14 +1,13 @@
 """Settings → the store, the outbox, and the workers between them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from monitor import log
-from monitor.calls.call import CallRecord
+from monitor.calls.record import CallRecord
 from monitor.decision.advice import Advisor, Exemption, Pattern, Rule, Subject
 from monitor.delivery.courier import Courier
 from monitor.delivery.outbox import Outbox
@@ -21,11 +20,13 @@ from monitor.settings.store import DAY
 from monitor.store.recorder import Recorder
 from monitor.store.retention import Terms
 from monitor.store.store import Store
+from monitor.tasks import Work, Workers
 from monitor.types import AlarmState, Alert, Allowance, Guidance
 
 _log = log.get(__name__)
 DRAIN_SECONDS = 5.0
-"""How long a stopping service waits for the last commits."""
+"""How long a stopping service waits for the last commits of alerts, and then of calls."""
+_FLUSH_AGAIN = 0.2
 
 
 class Alerting:
@@ -37,11 +38,13 @@ class Alerting:
         metrics: Metrics,
         find: Callable[[str], CallRecord | None],
         raised: Callable[[Alert], None],
+        workers: Workers,
     ) -> None:
         """`find` knows the calls; `raised` hears alerts once they are committed.
 
         Raises SettingsError for what cannot be used.
         """
+        self._workers = workers
         self._find = find
         self.advisor = build_advisor(settings)
         self._destinations = build_destinations(settings, self._in_progress)
@@ -80,14 +83,19 @@ class Alerting:
             for _, destination in self._destinations:
                 stack.push_async_callback(destination.close)
             await self._open()
-            stack.push_async_callback(_end, [_begin(work) for work in self._work()])
+            await stack.enter_async_context(self._workers.running(self._work()))
             stack.push_async_callback(self._drain)
             yield
 
-    def _work(self) -> list[Coroutine[Any, Any, None]]:
-        work = [self.outbox.run(), self.recorder.run(), self.store.retention.run()]
-        work += [self.store.watch(), *(courier.run() for courier in self._couriers)]
-        return work + [destination.run() for _, destination in self._destinations]
+    def _work(self) -> list[tuple[str, Work]]:
+        work: list[tuple[str, Work]] = [
+            ("outbox", self.outbox.run),
+            ("calls", self.recorder.run),
+            ("retention", self.store.retention.run),
+            ("store", self.store.watch),
+        ]
+        work += [("courier", courier.run) for courier in self._couriers]
+        return work + [("destination", found.run) for _, found in self._destinations]
 
     async def _open(self) -> None:
         try:
@@ -102,9 +110,15 @@ class Alerting:
             _log.warning("deliveries to removed destinations given up", count=abandoned)
 
     async def _drain(self) -> None:
+        """Commit alerts, then what happened in calls."""
         if not await self.outbox.drain(DRAIN_SECONDS):
             _log.error("alerts lost", detail="the store took none before the service stopped")
-        await self.recorder.flush()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not await self.recorder.flush():  # noqa: ASYNC110
+                    await asyncio.sleep(_FLUSH_AGAIN)
+        except TimeoutError:
+            _log.error("calls not kept", detail="the store took none before the service stopped")
 
     def _guide(self, alert: Alert) -> Guidance:
         return self.advisor.guide(alert, self._subject(alert.call, alert.participant))
@@ -174,20 +188,3 @@ def build_advisor(settings: Settings) -> Advisor:
 
 def _pattern(match: Match) -> Pattern:
     return Pattern(match.label, match.ingest, match.participant)
-
-
-def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    task = asyncio.create_task(work)
-    task.add_done_callback(_ended)
-    return task
-
-
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("worker failed", worker=task.get_name(), exc_info=error)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,9 +1,9 @@
 """Settings → a running service: the only file that names concrete adapters."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fastapi.responses import FileResponse, Response
@@ -14,8 +14,8 @@ from monitor.access import grants
 from monitor.alerting import Alerting
 from monitor.archive import Archive, provenance
 from monitor.calls.admission import CapacityError, Level
-from monitor.calls.call import CallRecord
 from monitor.calls.governor import Governor, GovernorOptions
+from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.canary import Canary, Kind
@@ -30,6 +30,7 @@ from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source
 from monitor.settings import Settings, SettingsError
 from monitor.sources import Wanted, check_trust, configured, open_file, open_pull, webrtc
+from monitor.tasks import Work, Workers
 from monitor.telephony import Telephony
 from monitor.web import (
     api,
@@ -87,6 +88,7 @@ class Service:
         self.settings = settings
         self._entrance = entrance
         self.metrics = Metrics()
+        self.workers = Workers()
         self._previews = Previews() if settings.server.previews else None
         self._stages = build_stages(settings, self.metrics)
         if self._previews is not None:
@@ -101,8 +103,10 @@ class Service:
         sinks: list[Sink] = [self.metrics, LogSink(), self._events, self._shadow, self._drift]
         sinks += [self._history, *([self._previews] if self._previews is not None else [])]
         told = Fanout(sinks)
-        self.alerting = Alerting(settings, self.metrics, self._find, told.alert)
-        self._archive = Archive(settings, self._stages.judges, self.metrics, self.alerting.store)
+        self.alerting = Alerting(settings, self.metrics, self._find, told.alert, self.workers)
+        self._archive = Archive(
+            settings, self._stages.judges, self.metrics, self.alerting.store, self.workers
+        )
         # Evidence hears of an alert at once: by the time it is committed the media may be gone.
         heard = Fanout(
             [*sinks, self.alerting.recorder, self._archive.recorder],
@@ -115,6 +119,15 @@ class Service:
         if settings.bound_to_loopback:
             offer_loopback()
         self.app = self._build()
+
+    def _dead(self) -> list[str]:
+        """What has to run, does not, and could not be begun again."""
+        missing = self._stages.executor.missing
+        return [
+            *self.workers.dead,
+            *(["inference"] if missing else []),
+            *(["evidence"] if self._archive.dead else []),
+        ]
 
     def _thin(self, level: Level) -> None:
         self.registry.govern(level)
@@ -171,6 +184,7 @@ class Service:
                 self.metrics,
                 judges.models,
                 lambda: store.degraded,
+                self._dead,
             )
         )
         app.include_router(shadow.router(gatekeeper, self._shadow, judges, self._stages.challenger))
@@ -206,11 +220,10 @@ class Service:
             stack.push_async_callback(self.registry.close)
             self._pull_sources()
             await stack.enter_async_context(self._telephony.listening())
-            canary = asyncio.create_task(self._canary.run())
-            stack.callback(canary.cancel)
             waited, observe = self._stages.executor.lateness, self.metrics.loop_lag.observe
-            governing = asyncio.create_task(self._governor.run(waited, observe))
-            stack.callback(governing.cancel)
+            governing = partial(self._governor.run, waited, observe)
+            work: list[tuple[str, Work]] = [("canary", self._canary.run), ("governor", governing)]
+            await stack.enter_async_context(self.workers.running(work))
             yield
 
     def _pull_sources(self) -> None:

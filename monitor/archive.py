@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -26,6 +27,7 @@ from monitor.metrics import Metrics
 from monitor.packet import PacketTarget
 from monitor.settings import Settings, SettingsError
 from monitor.store.store import Store
+from monitor.tasks import Workers
 from monitor.types import AlarmState
 from monitor.web import evidence
 from monitor.web.auth import Gatekeeper
@@ -50,8 +52,11 @@ _TOLD: dict[str, Any] = {
 class Archive:
     """Records the calls it is configured for; a disk that fails stops nothing else."""
 
-    def __init__(self, settings: Settings, judges: Judges, metrics: Metrics, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, judges: Judges, metrics: Metrics, store: Store, workers: Workers
+    ) -> None:
         """Raise SettingsError for a key or a recipient that cannot be used."""
+        self._workers = workers
         chosen = settings.evidence
         self._store = store
         self._metrics = metrics
@@ -106,13 +111,16 @@ class Archive:
             yield
             return
         self._writer.start()
-        tidying = asyncio.create_task(self._tidy(self._shelf))
         try:
-            yield
+            async with self._workers.running([("retention", partial(self._tidy, self._shelf))]):
+                yield
         finally:
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
             await asyncio.to_thread(self._writer.close)
+
+    @property
+    def dead(self) -> bool:
+        """Whether the thread that writes is gone."""
+        return self._writer.dead
 
     def _open(self, settings: Settings) -> Shelf | None:
         chosen = settings.evidence

@@ -22,6 +22,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.sources import Wanted, open_pull
 from monitor.store.sources import SourceRow
 from monitor.store.store import Store
+from monitor.tasks import begin
 from monitor.web.entrance import Entrance
 from monitor.web.server import Server
 from monitor.web.tickets import Tickets
@@ -114,15 +115,25 @@ class ClusterPlan:
         standing = Standing(instance, url, f"http://{ip}:{port}")
         service = Service(settings, Entrance(url, instance, tickets(settings)))
         server = Server(service, ip, port)
-        serving = asyncio.create_task(server.serve([listening]))
+        owner = asyncio.current_task()
+        up = False
+
+        def died(error: BaseException) -> None:
+            # Without it this node is none: its owner ends, and Ray begins it anew.
+            if up and owner is not None:
+                owner.cancel()
+
+        serving = begin("server", server.serve([listening]), died)
         try:
             while not server.started:
                 if serving.done():
                     await serving
                     raise SettingsError("the service ended while it started")
                 await asyncio.sleep(0.05)
+            up = True
             yield MediaHost(service, standing, Seal(check_cluster(settings)))
         finally:
+            up = False
             server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
 

@@ -20,6 +20,7 @@ from monitor.metrics import Metrics
 from monitor.settings import Settings, SettingsError
 from monitor.sources import Wanted, open_pull
 from monitor.store.sources import SourceRow
+from monitor.tasks import Workers
 from monitor.web import gateway, problems, switchboard
 from monitor.web.api import SourceRequest
 from monitor.web.auth import Gatekeeper
@@ -35,6 +36,7 @@ class Gateway:
         """Raise SettingsError when the cluster must not be used so."""
         plan = ClusterPlan.of(settings)
         self._settings = settings
+        self.workers = Workers()
         self._seal = Seal(check_cluster(settings))
         self._store = build_store(named(settings, "gateway"), Metrics())
         self._families = ClusterFamilies()

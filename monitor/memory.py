@@ -6,6 +6,8 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from monitor.tasks import Workers
+
 EVERY = 10.0
 """Seconds: a burst of pictures leaves several megabytes behind, and another call's begins soon."""
 
@@ -25,7 +27,7 @@ def set_apart() -> None:
 
 
 @asynccontextmanager
-async def returned(every: float = EVERY) -> AsyncIterator[None]:
+async def returned(workers: Workers, every: float = EVERY) -> AsyncIterator[None]:
     """Hand memory that was freed back to the system every so many seconds.
 
     glibc keeps what threads free for later, with holes that the next picture may not fit into: a
@@ -42,9 +44,5 @@ async def returned(every: float = EVERY) -> AsyncIterator[None]:
             # Some milliseconds, and without Python's lock.
             await asyncio.to_thread(trim, 0)
 
-    task = asyncio.create_task(work())
-    try:
+    async with workers.running([("memory", work)]):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -15,6 +15,7 @@ from prometheus_client import (
 from monitor.families.calls import CallFamilies
 from monitor.families.delivery import DeliveryFamilies
 from monitor.families.judges import JudgeFamilies
+from monitor.families.tasks import TASK_FAILURES
 from monitor.types import LOOKS, Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
 
 # The _created samples double the number of series and nothing reads them.
@@ -29,6 +30,8 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
         CallFamilies.__init__(self, self.registry)
         JudgeFamilies.__init__(self, self.registry)
         DeliveryFamilies.__init__(self, self.registry)
+        self.task_failures = TASK_FAILURES
+        self.registry.register(self.task_failures)
         self._states: dict[str, tuple[str, AlarmState]] = {}
 
     # As the executor's observer.

@@ -1,6 +1,5 @@
 """One call shown live in a terminal: state, scores, and what was not monitored."""
 
-import asyncio
 from collections import deque
 
 from rich.console import Console, Group, RenderableType
@@ -15,6 +14,7 @@ from monitor.delivery.fanout import Fanout
 from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics
 from monitor.protocols import Source
+from monitor.tasks import awaited
 from monitor.types import Alert, Outcome, Score, Verdict
 
 _COLOURS = {"warming": "grey62", "normal": "dodger_blue2", "review": "orange1", "alert": "red1"}
@@ -99,5 +99,5 @@ async def watch(title: str, source: Source, stages: Stages, metrics: Metrics) ->
         participant="remote",
     )
     with Live(view, console=Console(), refresh_per_second=4):
-        reason = await asyncio.create_task(call.run())
+        reason = await awaited("call", call.run())
     return "" if reason in ("ended", "truncated", "stopped") else call.detail or reason

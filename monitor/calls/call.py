@@ -2,21 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import log
+from monitor import failures, log
 from monitor.calls.admission import Level
 from monitor.calls.intake import Arrival, CallIntake
 from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.pipeline import Pipeline
+from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
 from monitor.calls.thinning import Thinning
 from monitor.metrics import Metrics
 from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source, SourceError
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, Verdict, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
 
 _log = log.get(__name__)
 
@@ -25,25 +25,6 @@ IDLE_AFTER = 2.5
 KEY_FRAMES_EVERY = 2.0
 """Seconds between the key frames that are asked for when nothing else is decoded."""
 _TICK = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """What is known about a call, without anything that monitors it."""
-
-    id: str
-    label: str
-    ingest: str
-    started_at: datetime | None
-    ended: str | None
-    """Why the call ended, in one word; None while it goes on."""
-    detail: str
-    """More about the end, in words."""
-    media: bool
-    """Whether any media has arrived."""
-    participants: tuple[tuple[Tracks, Verdict | None], ...]
-    paused: Mapping[str, Pause]
-    """By participant."""
 
 
 @dataclass(slots=True)
@@ -160,15 +141,16 @@ class Call:
             self._paused,
             self.evidence,
         )
-        self._thin_video(intake)
-        self.sink.call_started(self.id, self.source.ingest, self.participant)
-        _log.info("call started", call=self.id, ingest=self.source.ingest)
         reason = "fault"
         try:
+            self._thin_video(intake)
+            self.sink.call_started(self.id, self.source.ingest, self.participant)
+            _log.info("call started", call=self.id, ingest=self.source.ingest)
             reason = await self._monitor(intake)
-        except ExceptionGroup as group:
-            self.detail = "internal error"
-            _log.error("call failed", call=self.id, exc_info=group)
+        except Exception as error:  # noqa: BLE001
+            # Whatever it was, others' calls go on and this one's seconds are accounted for.
+            self._fail("call", error)
+            await self._finish(intake, failed=True)
         finally:
             intake.abandon()
             self.ended = reason
@@ -193,8 +175,12 @@ class Call:
             reason = await self._feeding
             if idle is not None:
                 idle.cancel()
-        await self._finish(intake)
+        await self._finish(intake, failed=reason == "fault")
         return reason
+
+    def _fail(self, part: str, error: Exception) -> None:
+        self.detail = "internal error"
+        failures.heard(part, error, call=self.id)
 
     async def _feed(self, intake: CallIntake) -> str:
         try:
@@ -207,6 +193,10 @@ class Call:
             if not self._stopping:
                 raise
             return "stopped"
+        except Exception as error:  # noqa: BLE001
+            # What has arrived is still judged.
+            self._fail("source", error)
+            return "fault"
         finally:
             intake.close()
 
@@ -282,18 +272,29 @@ class Call:
             self._joined[participant] = self._now()
         return self.participants[participant]
 
-    async def _finish(self, intake: CallIntake) -> None:
-        """Give every participant a last verdict."""
-        for pipeline in self.participants.values():
-            if (pause := self._paused.get(pipeline.participant)) is not None:
-                span = Span(pause.since, intake.now())
-                gap = Gap(pipeline.participant, span, LostReason.PAUSED)
-                await pipeline.unseen(gap)
-                if pipeline.tracks.audio:
-                    await pipeline.hear(gap, LostReason.PAUSED)
-            # Of who has left nothing is missing.
-            heard = pipeline.heard if pipeline.tracks.audio else None
-            if heard is not None and self.source.live and intake.now() - heard > IDLE_AFTER:
-                gap = Gap(pipeline.participant, Span(heard, intake.now()), LostReason.IDLE)
-                await pipeline.hear(gap, LostReason.IDLE)
-            await pipeline.finish()
+    async def _finish(self, intake: CallIntake, failed: bool) -> None:
+        """Give every participant a last verdict; what is missing since a part failed is lost."""
+        for pipeline in list(self.participants.values()):
+            try:
+                await self._settle(pipeline, intake, failed)
+            except Exception as error:
+                if not failed:
+                    raise
+                # It is what failed; the others' books are closed all the same.
+                self._fail("call", error)
+
+    async def _settle(self, pipeline: Pipeline, intake: CallIntake, failed: bool) -> None:
+        if (pause := self._paused.get(pipeline.participant)) is not None:
+            span = Span(pause.since, intake.now())
+            gap = Gap(pipeline.participant, span, LostReason.PAUSED)
+            await pipeline.unseen(gap)
+            if pipeline.tracks.audio:
+                await pipeline.hear(gap, LostReason.PAUSED)
+        # Of who has left nothing is missing.
+        heard = pipeline.heard if pipeline.tracks.audio else None
+        allowed = 0.0 if failed else IDLE_AFTER
+        if heard is not None and self.source.live and intake.now() - heard > allowed:
+            reason = LostReason.FAULT if failed else LostReason.IDLE
+            gap = Gap(pipeline.participant, Span(heard, intake.now()), reason)
+            await pipeline.hear(gap, reason)
+        await pipeline.finish()

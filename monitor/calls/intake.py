@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from monitor.channel import Channel, ChannelClosedError
 from monitor.packet import EncodedPacket, PacketTarget
 from monitor.protocols import Media
+from monitor.tasks import awaited
 from monitor.types import Gap, LostReason, Tracks, VideoFrame
 
 AUDIO_CAPACITY = 250
@@ -127,12 +128,16 @@ class CallIntake:
         async def send() -> None:
             try:
                 await self._channel(media).send(Arrival(media, time.monotonic()))
-            except ChannelClosedError as error:
+            except asyncio.CancelledError:
+                handed_over.set_exception(ChannelClosedError())
+                raise
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is, the thread waits for an answer.
                 handed_over.set_exception(error)
             else:
                 handed_over.set_result(None)
 
-        task = self._loop.create_task(send())
+        task = awaited("intake", send())
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

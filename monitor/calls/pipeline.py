@@ -140,8 +140,9 @@ class Pipeline:
         self._sink.compared(self._call, self.verdict, other)
 
     def _decide(self, outcome: Outcome) -> None:
-        self._sink.window(self._call, outcome)
+        # First, so that an outcome that cannot be decided about is told to nobody.
         step = self._decision.update(outcome)
+        self._sink.window(self._call, outcome)
         self._announce(step.verdict, step.transitions)
 
     def _announce(self, verdict: Verdict, transitions: tuple[TypedTransition, ...]) -> None:

@@ -5,14 +5,16 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from monitor import log
+from monitor import failures, log
 from monitor.calls.admission import Admission, CapacityError, Level
-from monitor.calls.call import Call, CallRecord
+from monitor.calls.call import Call
 from monitor.calls.pause import Pause, PauseError, PauseReason
+from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source
+from monitor.tasks import awaited
 
 _log = log.get(__name__)
 
@@ -87,7 +89,7 @@ class Registry:
         )
         call.thin(self._admission.level)
         self._active[call.id] = call
-        task = asyncio.create_task(_monitored(call), name=f"call-{call.id}")
+        task = awaited("call", _monitored(call))
         self._tasks[call.id] = task
 
         def done(task: asyncio.Task[str]) -> None:
@@ -96,7 +98,7 @@ class Registry:
             # Only the record: an ended call's buffers and connection are let go.
             self._ended.append(call.record())
             if not task.cancelled() and (error := task.exception()) is not None:
-                _log.error("call failed", call=call.id, exc_info=error)
+                failures.heard("call", error, call=call.id)
             if ended is not None:
                 ended(call)
 

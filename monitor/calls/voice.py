@@ -50,6 +50,8 @@ class VoicePath:
         self._looks = Looks(stages.judges.voice.second)
         challenger = stages.challenger
         self._challenging = Looks(challenger.voice.second if challenger is not None else None)
+        self._unjudged: AudioWindow | None = None
+        """Cut, and not judged yet."""
 
     @property
     def end(self) -> float | None:
@@ -68,7 +70,12 @@ class VoicePath:
 
     async def _judge(self, windows: Iterable[AudioWindow]) -> AsyncIterator[Judged]:
         stages = self._stages
+        broken, self._unjudged = self._unjudged, None
+        if broken is not None:
+            # Its judgement was broken off, together with the call.
+            yield self._judged(broken, AbstentionReason.FAULT, AbstentionReason.FAULT)
         for window in windows:
+            self._unjudged = window
             try:
                 measured, result, other = await stages.executor.run(
                     "voice", partial(self._compute, window)
@@ -81,16 +88,20 @@ class VoicePath:
                 # One bad window must not end the call.
                 _log.exception("detector failed", detector="voice", call=self._call)
                 measured, result, other = window, AbstentionReason.FAULT, AbstentionReason.FAULT
-            outcome = self._outcome(stages.judges, self._looks, measured, result)
-            challenger = stages.challenger
-            yield Judged(
-                outcome,
-                None
-                if challenger is None
-                else self._outcome(challenger, self._challenging, measured, other),
-                # Under half a millisecond, and only for a call on somebody's screen.
-                preview.heard(window) if stages.previewed(self._call) else None,
-            )
+            yield self._judged(measured, result, other)
+            # Whoever asks for the next one has taken this one in.
+            self._unjudged = None
+
+    def _judged(self, window: AudioWindow, result: Result, other: Result) -> Judged:
+        stages, challenger = self._stages, self._stages.challenger
+        return Judged(
+            self._outcome(stages.judges, self._looks, window, result),
+            None
+            if challenger is None
+            else self._outcome(challenger, self._challenging, window, other),
+            # Under half a millisecond, and only for a call on somebody's screen.
+            preview.heard(window) if stages.previewed(self._call) else None,
+        )
 
     def _compute(self, window: AudioWindow) -> tuple[AudioWindow, Result, Result]:
         judges, challenger = self._stages.judges, self._stages.challenger

@@ -18,6 +18,7 @@ from monitor.cluster.node import Host, Tenancy, UnreachableError
 from monitor.messages import StoreError
 from monitor.store.sources import SourceRow
 from monitor.store.store import Store
+from monitor.tasks import begin
 
 _log = log.get(__name__)
 
@@ -73,7 +74,7 @@ class MediaNode:
         async with self._starting:
             if self._standing is None:
                 ready: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-                self._task = asyncio.create_task(self._run(ready))
+                self._task = begin("node", self._run(ready))
                 self._standing = await ready
             return self._standing
 
@@ -92,13 +93,16 @@ class MediaNode:
                 ready.set_result(host.standing)
                 tenancy = Tenancy(host, self._ask, self._plan.lease_seconds, time.monotonic)
                 await tenancy.run()
-        except Exception as error:  # noqa: BLE001
-            _log.exception("node failed")
+        except Exception as error:
             if not ready.done():
+                _log.exception("node failed")
                 # Its text alone: not every exception survives the way to the director.
                 ready.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
                 return
-        self._over.set()
+            raise
+        finally:
+            if ready.done() and ready.exception() is None:
+                self._over.set()
 
     async def _ask(self, report: Report) -> Orders | None:
         try:
@@ -164,7 +168,8 @@ class DirectorActor:
                 )
                 await director.load()
                 self._director = director
-                self._work = asyncio.create_task(self._run(director))
+                # Ray begins the actor anew, with what the database knows.
+                self._work = begin("director", self._run(director), lambda _: os._exit(1))
             return self._director
 
     async def _run(self, director: Director) -> None:
@@ -177,7 +182,7 @@ class DirectorActor:
             for node in [n for n, task in self._followed.items() if task.done()]:
                 del self._followed[node]
             for node in alive - self._followed.keys():
-                self._followed[node] = asyncio.create_task(self._follow(director, node))
+                self._followed[node] = begin("follow", self._follow(director, node))
             try:
                 await director.settle()
             except StoreError as error:

@@ -14,6 +14,7 @@ from monitor import log
 from monitor.calls.admission import CapacityError
 from monitor.cluster.lease import Ended, Fence, Lease, Orders, Report
 from monitor.messages import StoreError
+from monitor.tasks import begin
 
 _log = log.get(__name__)
 
@@ -91,12 +92,14 @@ class Tenancy:
         self._known = False
 
     async def run(self) -> None:
-        """Renew until the director says that this node has been given up."""
-        watch = asyncio.create_task(self.guard())
-        try:
+        """Renew until the director says that this node has been given up.
+
+        Raises ExceptionGroup if a part of it died: unwatched, its pulls might outlast their leases.
+        """
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self.guard())
             while await self.renew():  # noqa: ASYNC110 - it renews, it does not look
                 await asyncio.sleep(EVERY)
-        finally:
             watch.cancel()
 
     async def renew(self) -> bool:
@@ -203,6 +206,6 @@ class Tenancy:
 
     def _drop(self, lease: Lease) -> None:
         # Its last verdict takes a while, for which a renewal must not wait.
-        task = asyncio.create_task(self._host.drop(lease.call))
+        task = begin("drop", self._host.drop(lease.call))
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)

@@ -11,6 +11,7 @@ from typing import Protocol
 from monitor import log
 from monitor.messages import DeliveryError, Due, Message, StoreError
 from monitor.metrics import Metrics
+from monitor.tasks import begin, ended
 from monitor.types import Alert
 
 _log = log.get(__name__)
@@ -112,9 +113,8 @@ class Courier:
                 except TimeoutError:
                     pass
         finally:
-            for task in self._busy.values():
-                task.cancel()
-            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            await ended(*self._busy.values())
+            self._busy.clear()
 
     async def _begin(self) -> float:
         """Start what is due; return how long there is nothing more to do."""
@@ -129,12 +129,19 @@ class Courier:
         self._oldest = (due.oldest, time.monotonic())
         self._metrics.delivery_dead.labels(self.name).set(due.dead)
         for message in due.messages:
-            task = asyncio.create_task(self._deliver(message))
+            task = begin("delivery", self._deliver(message))
             self._busy[message.call] = task
             task.add_done_callback(partial(self._done, message.call))
         return min(_LOOK, due.wait) if due.wait is not None else _LOOK
 
     def _done(self, call: str, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._free(call)
+        else:
+            # It is tried again, and not as fast as it dies.
+            asyncio.get_running_loop().call_later(_STORE_RETRY, self._free, call)
+
+    def _free(self, call: str) -> None:
         self._busy.pop(call, None)
         self._woken.set()
 

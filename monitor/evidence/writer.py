@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor import log
+from monitor import log, threads
 from monitor.evidence.bundle import Draft
 from monitor.evidence.shelf import Kept
 
@@ -64,7 +64,9 @@ class Writer:
         self._changed = threading.Condition()
         self._closing = False
         self._condition = Condition(False, "")
-        self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._died_at: Callable[[], Draft] | None = None
+        """At which bundle the thread died last."""
 
     @property
     def condition(self) -> Condition:
@@ -72,8 +74,13 @@ class Writer:
         return self._condition
 
     def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
+        """Begin to write; raises RuntimeError where the system has no thread for it."""
+        self._thread = threads.begin("evidence", "evidence", self._run, lasting=True)
+
+    @property
+    def dead(self) -> bool:
+        """Whether nothing is written any more, though it was begun."""
+        return self._thread is not None and not self._closing and not self._thread.is_alive()
 
     def put(self, make: Callable[[], Draft]) -> None:
         """Have a bundle made and kept; the oldest waiting one is dropped when there are too many.
@@ -93,7 +100,7 @@ class Writer:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(deadline)
 
     def _run(self) -> None:
@@ -103,7 +110,11 @@ class Writer:
                 if not self._queue:
                     return
                 make, since = self._queue[0]
-            done = self._attempt(make, since)
+            try:
+                done = self._attempt(make, since)
+            except BaseException:
+                self._survive(make)
+                raise
             with self._changed:
                 if done or self._closing:
                     if self._queue and self._queue[0][0] is make:
@@ -112,6 +123,16 @@ class Writer:
                             self._drop("the service stopped before the disk had room")
                 else:
                     self._changed.wait_for(lambda: self._closing, self._retry)
+
+    def _survive(self, make: Callable[[], Draft]) -> None:
+        """Leave out a bundle at which the thread dies twice: it would die for ever."""
+        with self._changed:
+            again, self._died_at = self._died_at is make, make
+            if again and self._queue and self._queue[0][0] is make:
+                self._queue.popleft()
+        self._condition = Condition(True, "the writer failed; the log has the cause")
+        if again:
+            self._drop("the writer failed twice at a bundle; the log has the cause")
 
     def _attempt(self, make: Callable[[], Draft], since: float) -> bool:
         """Return whether this bundle need not be tried again."""

@@ -7,11 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from monitor.threads import named
+from monitor import failures, threads
+from monitor.tasks import answer
 
 T = TypeVar("T")
 
@@ -53,13 +53,20 @@ class Executor:
         self._longest = 0.0
         """Seconds that a job waited which has begun since `lateness` was asked."""
         self._pool: list[threading.Thread] = []
+        self._begun = False
+
+    @property
+    def missing(self) -> int:
+        """Threads that are dead, or that the system does not give; 0 before the first work."""
+        alive = sum(thread.is_alive() for thread in self._pool)
+        return self.threads - alive if self._begun else 0
 
     async def run(self, stage: str, work: Callable[[], T]) -> T:
-        """Run `work` on the pool; `stage` names it in metrics and says how urgent it is."""
-        while len(self._pool) < self.threads:
-            name = f"inference-{len(self._pool)}"
-            self._pool.append(threading.Thread(target=self._work, name=name, daemon=True))
-            self._pool[-1].start()
+        """Run `work` on the pool; `stage` names it in metrics and says how urgent it is.
+
+        Raises what `work` raises, and RuntimeError if there is no thread to run it.
+        """
+        self._fill()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         urgency = _URGENCY.get(stage, _LEAST)
         job = _Job(urgency, next(self._numbers), time.monotonic(), work, future)
@@ -85,33 +92,44 @@ class Executor:
         for thread in self._pool:
             thread.join()
         self._pool.clear()
+        self._begun = False
+
+    def _fill(self) -> None:
+        """Begin the threads that are not there; raises RuntimeError if not one can be had."""
+        self._begun = True
+        self._pool = [thread for thread in self._pool if thread.is_alive()]
+        try:
+            for number in range(len(self._pool), self.threads):
+                name = f"inference-{number}"
+                self._pool.append(threads.begin(name, "inference", self._work, lasting=True))
+        except RuntimeError as error:
+            if not self._pool:
+                raise
+            # The others do its work, and `missing` tells.
+            failures.heard("inference", error)
 
     def _work(self) -> None:
-        named("inference")
         while (job := self._jobs.get()).future is not None:
             self._waiting.pop(job.number, None)
             # Who gave up waiting needs no answer.
             if job.future.cancelled():
                 continue
-            began, spent = time.monotonic(), time.thread_time()
-            waited = began - job.asked
-            self._longest = max(self._longest, waited)
-            result, error = None, None
             try:
-                result = job.work()
-            except BaseException as caught:  # noqa: BLE001
-                # Whatever it is, the waiting task has to hear of it.
-                error = caught
-            job.timing = (waited, time.monotonic() - began, time.thread_time() - spent)
-            # Without a loop nobody waits any more.
-            with suppress(RuntimeError):
-                job.future.get_loop().call_soon_threadsafe(_settle, job.future, result, error)
+                self._do(job, job.future)
+            except BaseException as error:
+                # Not the work's fault but the thread's own; who waits has to hear of it, too.
+                answer(job.future, None, error)
+                raise
 
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
+    def _do(self, job: _Job, future: asyncio.Future[Any]) -> None:
+        began, spent = time.monotonic(), time.thread_time()
+        waited = began - job.asked
+        self._longest = max(self._longest, waited)
+        result, error = None, None
+        try:
+            result = job.work()
+        except BaseException as caught:  # noqa: BLE001
+            # Whatever it is, the waiting task has to hear of it.
+            error = caught
+        job.timing = (waited, time.monotonic() - began, time.thread_time() - spent)
+        answer(future, result, error)

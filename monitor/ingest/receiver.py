@@ -25,6 +25,7 @@ from monitor.ingest.sight import Sight
 from monitor.ingest.thread import run_in_own_thread
 from monitor.protocols import Intake
 from monitor.sampling import Sampling
+from monitor.tasks import begin, ended
 from monitor.types import Tracks
 
 _log = log.get(__name__)
@@ -80,6 +81,7 @@ class Receiver:
         self._intake: Intake | None = None
         self._ended = asyncio.Event()
         self._reason = "ended"
+        self._failure: BaseException | None = None
         self._latest = time.monotonic()
         self._received = False
         self.connection.on("connectionstatechange", self._on_state)
@@ -119,7 +121,10 @@ class Receiver:
             self._ended.set()
 
     async def run(self, intake: Intake) -> str:
-        """Receive until the other side leaves or falls silent for too long; return why it ended."""
+        """Receive until the other side leaves or falls silent for too long; return why it ended.
+
+        Raises RuntimeError if a part of it died.
+        """
         self._latest = time.monotonic()
         heard, seen = self.hearing is not None, self.sight is not None
         await intake.put(Tracks(self._participant, heard, seen))
@@ -132,11 +137,12 @@ class Receiver:
         tasks: list[asyncio.Task[None]] = []
         decoding: asyncio.Task[None] | None = None
         if self.hearing is not None:
-            tasks.append(asyncio.create_task(self._hear(self.hearing, intake)))
+            tasks.append(begin("hearing", self._hear(self.hearing, intake), self._fail))
         if self.sight is not None and self._video is not None:
             work = partial(self.sight.decode, intake)
-            decoding = asyncio.create_task(run_in_own_thread("video", work))
-            tasks.append(asyncio.create_task(self._look_after(self.sight, self._video, intake)))
+            decoding = begin("decoding", run_in_own_thread("video", work), self._fail)
+            looking = self._look_after(self.sight, self._video, intake)
+            tasks.append(begin("sight", looking, self._fail))
         try:
             reason = await self._until_the_end()
             if self.hearing is not None and self._received:
@@ -144,11 +150,9 @@ class Receiver:
                     await intake.put(media)
             return reason
         finally:
-            for task in tasks:
-                task.cancel()
             if self.sight is not None:
                 self.sight.close()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
             await self.connection.close()
             if decoding is not None:
                 await asyncio.wait({decoding}, timeout=_LAST_PICTURE)
@@ -166,7 +170,14 @@ class Receiver:
                 return "idle" if self._received else "no_media"
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), left)
+        if self._failure is not None:
+            raise RuntimeError("a part of the receiver died") from self._failure
         return self._reason
+
+    def _fail(self, error: BaseException) -> None:
+        """End because a part died: nobody would be heard or seen any more."""
+        self._failure = error
+        self.hang_up("fault")
 
     def _offset(self) -> float:
         """Call seconds minus monotonic seconds; the call begins with its first media."""

@@ -8,9 +8,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from monitor import log
+from monitor import failures, log
 from monitor.ingest.bridge import Bridge
 from monitor.protocols import Intake, SourceError
+from monitor.tasks import awaited, ended
 from monitor.types import Tracks
 
 _log = log.get(__name__)
@@ -85,9 +86,10 @@ class Room:
             while len(self):
                 for seat in self._seats.values():
                     if seat.member is not None and seat.task is None:
-                        seat.task = asyncio.create_task(seat.member.run(seat.bridge.over(intake)))
+                        work = seat.member.run(seat.bridge.over(intake))
+                        seat.task = awaited("participant", work)
                 self._changed.clear()
-                changed = asyncio.create_task(self._changed.wait())
+                changed = awaited("room", self._changed.wait())
                 tasks = [seat.task for seat in self._seats.values() if seat.task is not None]
                 try:
                     await asyncio.wait({changed, *tasks}, return_when="FIRST_COMPLETED")
@@ -100,13 +102,10 @@ class Room:
             return reason
         finally:
             self.over = True
-            tasks = [seat.task for seat in self._seats.values() if seat.task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*(seat.task for seat in self._seats.values() if seat.task is not None))
 
     async def _leave(self, participant: str, seat: _Seat) -> str:
-        """Let a participant go whose source has ended; raises SourceError if nobody stays."""
+        """Let a participant go whose source has ended; raises what ended it if nobody stays."""
         assert seat.task is not None
         task, seat.task, seat.member = seat.task, None, None
         try:
@@ -115,6 +114,12 @@ class Room:
             if not len(self):
                 raise
             reason = error.reason
+        except Exception as error:
+            if not len(self):
+                raise
+            # The others are heard on; who is not hears it from a connection that ends.
+            failures.heard("participant", error)
+            reason = "fault"
         if len(self):
             _log.info("participant left", reason=reason, others=len(self))
             await seat.bridge.put(Tracks(participant, audio=False, video=False))

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from monitor import log
+from monitor import failures, log
 from monitor.ingest.rtpport import Networks, within
 
 _log = log.get(__name__)
@@ -79,6 +79,9 @@ class TcpListener:
         except asyncio.CancelledError:
             # Only `close` cancels; the streams library would report it as an error.
             pass
+        except Exception as error:  # noqa: BLE001
+            # One connection ends by it, and no other.
+            failures.heard("connection", error)
         finally:
             self._connections.discard(task)
             # The loop may be closed.

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
-from monitor.threads import named
+from monitor import threads
+from monitor.tasks import answer
 
 T = TypeVar("T")
 
@@ -16,15 +17,13 @@ async def run_in_own_thread(name: str, work: Callable[[], T]) -> T:
 
     Not the loop's executor: that has a handful of threads, and a source that plays for hours
     would hold one of them. When this is cancelled the thread goes on until `work` notices.
+    Raises RuntimeError where the system has no further thread.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    threading.Thread(
-        target=contextvars.copy_context().run,
-        args=(_run, loop, future, name, work),
-        name=name,
-        daemon=True,
-    ).start()  # fmt: skip
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    # With the context, so that what it logs names the call.
+    run = partial(contextvars.copy_context().run, _run, future, work)
+    threads.begin(name, name, run, lasting=False)
+    del run
     try:
         return await future
     finally:
@@ -34,14 +33,8 @@ async def run_in_own_thread(name: str, work: Callable[[], T]) -> T:
         del future
 
 
-def _run(
-    loop: asyncio.AbstractEventLoop,
-    future: "asyncio.Future[T]",
-    name: str,
-    work: Callable[[], T],
-) -> None:
+def _run(future: "asyncio.Future[T]", work: Callable[[], T]) -> None:
     """The thread's own work."""
-    named(name)
     result: T | None = None
     error: BaseException | None = None
     try:
@@ -50,18 +43,6 @@ def _run(
         # Whatever it is, the waiting task has to hear of it.
         error = caught
     try:
-        loop.call_soon_threadsafe(_settle, future, result, error)
-    except RuntimeError:
-        # The loop has been closed meanwhile: nobody waits any more.
-        return
+        answer(future, result, error)
     finally:
         del result, error, future
-
-
-def _settle(future: "asyncio.Future[T]", result: T | None, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)  # type: ignore[arg-type]

@@ -80,7 +80,9 @@ class Presence:
 
     async def keep(self, recording: Recording) -> None:
         """Look after a session until it is over."""
-        await asyncio.gather(self._refresh(recording), self._ask(recording))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._refresh(recording))
+            group.create_task(self._ask(recording))
 
 
 def _quiet(recording: Recording, seconds: float) -> bool:

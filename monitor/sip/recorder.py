@@ -37,6 +37,7 @@ from monitor.sip.recording import (
 )
 from monitor.sip.transaction import Transaction, Transactions
 from monitor.sip.transport import Peer
+from monitor.tasks import begin
 
 _log = log.get(__name__)
 
@@ -176,7 +177,8 @@ class Recorder:
         self._note(recording, content)
         self._accept(transaction, recording)
         recording.refreshed = asyncio.get_running_loop().time()
-        recording.keeping = asyncio.create_task(self._presence.keep(recording))
+        keeping = self._presence.keep(recording)
+        recording.keeping = begin("sip_session", keeping, recording.fail)
 
     async def _change(self, transaction: Transaction, recording: Recording) -> None:
         """Answer a re-INVITE or UPDATE."""
@@ -216,9 +218,8 @@ class Recorder:
         transaction.respond(reply(request, 200, recording.dialog.local_tag, headers, body))
         if invited:
             recording.acknowledged()
-            recording.unacknowledged = asyncio.create_task(
-                self._presence.insist(transaction, recording)
-            )
+            insisting = self._presence.insist(transaction, recording)
+            recording.unacknowledged = begin("sip_session", insisting, recording.fail)
 
     def _note(self, recording: Recording, content: Content) -> None:
         """Say and count what could not be used."""
@@ -239,7 +240,7 @@ class Recorder:
             return
         recording.over = True
         bye = self._request(recording, "BYE")
-        task = asyncio.create_task(self.transactions.ask(bye, recording.peer))
+        task = begin("sip_goodbye", self.transactions.ask(bye, recording.peer))
         self._goodbyes.add(task)
         task.add_done_callback(self._goodbyes.discard)
 

@@ -173,6 +173,10 @@ class Recording:
         """The call's id, for the log."""
         return self.call.id if self.call is not None else ""
 
+    def fail(self, error: BaseException) -> None:
+        """End the session because what looks after it died of `error`."""
+        self.source.hang_up("fault")
+
     def acknowledged(self) -> None:
         """The client has the acceptance."""
         if self.unacknowledged is not None:

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from aiosipua import SipRequest, SipResponse
 
-from monitor import log
+from monitor import failures, log
 from monitor.sip.message import SipError, reply, top
 from monitor.sip.transport import Peer
+from monitor.tasks import begin
 
 _log = log.get(__name__)
 
@@ -49,7 +50,7 @@ class Transaction:
         self.again()
         if self.request.method == "INVITE" and response.status_code >= 300:
             if not self.peer.reliable:
-                self.refused = asyncio.create_task(repeat(self.again))
+                self.refused = begin("sip_repeat", repeat(self.again))
 
     def again(self) -> None:
         """Send the latest response once more."""
@@ -114,7 +115,9 @@ class Transactions:
         waiting = self._clients[branch] = asyncio.get_running_loop().create_future()
         data = bytes(request)
         peer.send(data)
-        repeating = None if peer.reliable else asyncio.create_task(repeat(lambda: peer.send(data)))
+        repeating = None
+        if not peer.reliable:
+            repeating = begin("sip_repeat", repeat(lambda: peer.send(data)))
         try:
             return await asyncio.wait_for(waiting, LIFETIME)
         except TimeoutError:
@@ -146,7 +149,7 @@ class Transactions:
             invite.cancelled = True
 
     def _spawn(self, transaction: Transaction) -> None:
-        task = asyncio.create_task(self._answer(transaction))
+        task = begin("sip_request", self._answer(transaction))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -165,9 +168,9 @@ class Transactions:
                 headers = (*error.headers, *words)
                 response = reply(request, error.status, headers=headers, reason=error.reason)
                 transaction.respond(response)
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
             # The client is told, and other sessions go on.
-            _log.exception("sip request failed", method=request.method[:20])
+            failures.heard("sip_request", error, method=request.method[:20])
             if request.method != "ACK":
                 transaction.respond(reply(request, 500))
 

@@ -42,6 +42,7 @@ class Recorder:
         self._batch = Batch()
         self._points = 0
         self._now = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
         """Note the begin; written at once, so that a crash finds the call open."""
@@ -104,6 +105,11 @@ class Recorder:
 
     async def flush(self) -> bool:
         """Write what has been collected; False if the database did not take it."""
+        # Who flushes last waits for what is being written, and so may end the service after it.
+        async with self._writing:
+            return await self._flush()
+
+    async def _flush(self) -> bool:
         batch, self._batch = self._batch, Batch()
         points, self._points = self._points, 0
         if not batch:
@@ -118,6 +124,10 @@ class Recorder:
                 return False
             self._restore(batch, points)
             return False
+        except BaseException:
+            # Broken off, or a fault of our own: nothing was committed.
+            self._restore(batch, points)
+            raise
         return True
 
     def _restore(self, batch: Batch, points: int) -> None:

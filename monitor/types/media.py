@@ -100,6 +100,8 @@ class LostReason(StrEnum):
     """The recording ends before its container says it does."""
     INTERRUPTED = "interrupted"
     """The machine that monitored the call was lost."""
+    FAULT = "fault"
+    """A part of the monitor failed, and the call ended with it; the log has the cause."""
 
 
 @dataclass(frozen=True, slots=True)

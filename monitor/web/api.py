@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor import wire
-from monitor.calls.call import CallRecord
+from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.ingest.location import located
 from monitor.protocols import Source

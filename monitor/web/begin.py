@@ -4,6 +4,7 @@ import asyncio
 
 from monitor.calls.call import Call
 from monitor.calls.registry import Registry
+from monitor.tasks import awaited
 from monitor.web.problems import Problem
 
 FIRST_MEDIA_SECONDS = 15.0
@@ -16,8 +17,8 @@ async def begun(registry: Registry, call: Call, status: int, title: str, field: 
     Raises Problem with `status` and `title`, naming the `field`, if the call ended without any.
     """
     waits = {
-        asyncio.create_task(call.media_seen.wait()),
-        asyncio.create_task(registry.wait(call)),
+        awaited("begin", _seen(call)),
+        awaited("begin", registry.wait(call)),
     }
     await asyncio.wait(waits, timeout=FIRST_MEDIA_SECONDS, return_when="FIRST_COMPLETED")
     for wait in waits:
@@ -25,3 +26,7 @@ async def begun(registry: Registry, call: Call, status: int, title: str, field: 
     if call.ended is not None and not call.media_seen.is_set():
         detail = f"{field}: {call.detail or call.ended}"
         raise Problem(status, title, detail, field=field, reason=call.ended, call=call.id)
+
+
+async def _seen(call: Call) -> None:
+    await call.media_seen.wait()

@@ -12,6 +12,7 @@ from monitor import wire
 from monitor.channel import Channel
 from monitor.delivery.logged import NullSink
 from monitor.records import AlertRecord, VerdictRecord, WindowRecord, described
+from monitor.tasks import awaited
 from monitor.types import Alert, Outcome, Verdict
 
 CAPACITY = 500
@@ -158,11 +159,11 @@ class EventStream(NullSink):
         self._readers[channel] = _Wish(call, kinds)
         missed = 0
         events = aiter(channel)
-        pending: asyncio.Future[str] | None = None
+        pending: asyncio.Task[str | None] | None = None
         try:
             yield ": connected\n\n"
             while True:
-                pending = pending or asyncio.ensure_future(anext(events))
+                pending = pending or awaited("events", _next(events))
                 done, _ = await asyncio.wait({pending}, timeout=_KEEP_ALIVE)
                 if not done:
                     yield ": keep-alive\n\n"
@@ -170,10 +171,10 @@ class EventStream(NullSink):
                 if channel.dropped != missed:
                     missed = channel.dropped
                     yield f'event: missed\ndata: {{"missed":{missed}}}\n\n'
-                try:
-                    yield pending.result()
-                except StopAsyncIteration:
+                text = pending.result()
+                if text is None:
                     return
+                yield text
                 pending = None
         finally:
             if pending is not None:
@@ -193,3 +194,8 @@ class EventStream(NullSink):
         text = f"event: {event}\ndata: {data}\n\n"
         for channel in channels:
             channel.put(text)
+
+
+async def _next(events: AsyncIterator[str]) -> str | None:
+    """The next event; None after the last, as no task may end by StopAsyncIteration."""
+    return await anext(events, None)

@@ -1,6 +1,6 @@
 """Whether the process lives, whether it can take work, and its metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,9 +16,11 @@ from monitor.web.description import DescribedRoute
 
 @described
 class LifeRecord(TypedDict):
-    """The process lives."""
+    """Whether the process lives."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "failing"]
+    dead: list[str]
+    """Workers that died and could not be begun again: the process has to be."""
 
 
 @described
@@ -39,18 +41,21 @@ def router(
     metrics: Metrics,
     models: dict[str, str],
     degraded: Callable[[], str | None],
+    dead: Callable[[], Sequence[str]],
 ) -> APIRouter:
     """Return the operational routes.
 
     `models` maps detectors to model versions; `degraded` says in a word why the store takes
-    nothing, if it does not.
+    nothing, if it does not; `dead` names workers that are gone for good.
     """
     routes = APIRouter(tags=["operations"], route_class=DescribedRoute)
 
-    @routes.get("/healthz")
-    async def healthz() -> LifeRecord:
-        """The event loop answers."""
-        return {"status": "ok"}
+    @routes.get("/healthz", responses={503: {"model": LifeRecord, "description": "Failing"}})
+    async def healthz(response: Response) -> LifeRecord:
+        """The event loop answers, and every worker runs; 503 once one cannot be begun again."""
+        gone = sorted(set(dead()))
+        response.status_code = 503 if gone else 200
+        return {"status": "failing" if gone else "ok", "dead": gone}
 
     @routes.get("/readyz", responses={503: {"model": ReadinessRecord, "description": "Full"}})
     async def readyz(response: Response) -> ReadinessRecord:

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
+from monitor.tasks import begin, ended
 from monitor.web.problems import Problem
 
 _UP = ("authorization", "content-type", "accept", "if-match", "range")
@@ -82,7 +83,7 @@ class Relay:
                     for node in await nodes():
                         if node not in readers or readers[node].done():
                             work = self._follow(request, node, queue)
-                            readers[node] = asyncio.create_task(work)
+                            readers[node] = begin("relay", work)
                 try:
                     async with asyncio.timeout(_LOOK):
                         yield await queue.get()
@@ -90,9 +91,7 @@ class Relay:
                     # A comment, so that proxies do not close a quiet stream.
                     yield b":\n\n"
         finally:
-            for reader in readers.values():
-                reader.cancel()
-            await asyncio.gather(*readers.values(), return_exceptions=True)
+            await ended(*readers.values())
 
     async def _follow(self, request: Request, node: str, queue: asyncio.Queue[bytes]) -> None:
         url = f"{node}/api/v1/events"

@@ -1,5 +1,6 @@
 """The HTTP server around an application: uvicorn, with what it does not do by itself."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 
 from monitor.ingest.dialect import LARGEST
 from monitor.memory import returned, set_apart
+from monitor.tasks import Workers, overhear
 from monitor.threads import share_lock
 from monitor.web.limits import PatientHttp
 
@@ -19,6 +21,10 @@ class Served(Protocol):
     @property
     def app(self) -> FastAPI:
         """The application."""
+
+    @property
+    def workers(self) -> Workers:
+        """What lasts as long as it."""
 
     def close_streams(self) -> None:
         """End every reader's event stream; for when it is about to stop."""
@@ -58,6 +64,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         """Start, then tell where; raises SettingsError."""
+        overhear(asyncio.get_running_loop())
         app = self._service.app
         await self._running.enter_async_context(app.router.lifespan_context(app))
         try:
@@ -69,7 +76,7 @@ class Server(uvicorn.Server):
             return
         set_apart()
         share_lock()
-        await self._running.enter_async_context(returned())
+        await self._running.enter_async_context(returned(self._service.workers))
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         self._heard(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from monitor import log
+from monitor import failures, log
 from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
 from monitor.calls.registry import Registry
@@ -24,6 +24,7 @@ from monitor.ingest.dialect import (
     TelephonyError,
 )
 from monitor.ingest.telephony import TelephonySource
+from monitor.tasks import awaited
 
 _log = log.get(__name__)
 
@@ -99,7 +100,7 @@ class Stream:
         send: Callable[[str], Awaitable[None]],
     ) -> Close:
         """Converse until the stream or its call ends; `receive` gives None once disconnected."""
-        receiving = asyncio.create_task(self._converse(receive, send))
+        receiving = awaited("telephony", self._converse(receive, send))
         self._receiving = receiving
         close = Close(1001, "the service stops")
         reason = "disconnected"
@@ -111,6 +112,10 @@ class Stream:
                 raise
             close = Close(1000, "monitoring was stopped")
             await self._farewell(send, None)
+        except Exception as error:  # noqa: BLE001
+            # The platform is told, the call ends as what it is, and other streams go on.
+            failures.heard("telephony", error, call=self._call.id if self._call else "")
+            close, reason = Close(1011, "internal error"), "fault"
         finally:
             if self._source is not None:
                 self._source.hang_up(reason)

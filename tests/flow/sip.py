@@ -16,7 +16,7 @@ import numpy as np
 from aiosipua import SipMessage, SipRequest, SipResponse
 
 from monitor.calls.admission import Slots
-from monitor.calls.call import CallRecord
+from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.ingest.siprec import SiprecOptions

@@ -10,6 +10,7 @@ from monitor.metrics import Metrics
 from monitor.settings import SettingsError, load
 from monitor.store.recorder import CAPACITY, Recorder
 from monitor.store.store import Store
+from monitor.tasks import Workers
 from monitor.types import Advice
 from tests.alerts import alert
 from tests.fakes import MemorySink
@@ -20,7 +21,7 @@ SECRET = "whsec_YWxlcnRpbmcgdGVzdCBzZWNyZXQ="
 
 def alerting(folder: Path, sink: MemorySink | None = None, **settings: Any) -> Alerting:
     chosen = load(None, state_dir=folder, **settings)
-    return Alerting(chosen, Metrics(), lambda call: None, (sink or MemorySink()).alert)
+    return Alerting(chosen, Metrics(), lambda call: None, (sink or MemorySink()).alert, Workers())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from monitor.calls.admission import Slots
-from monitor.calls.call import CallRecord
+from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.ingest.webrtc import WebRtcSource

@@ -94,7 +94,7 @@ def test_no_label_is_open_ended() -> None:
     allowed = {
         "ingest", "state", "reason", "detector", "outcome", "stage", "tier", "type", "action",
         "sink", "event", "model", "calibration", "certificate", "challenger_state", "measure",
-        "kind", "looks",
+        "kind", "looks", "task",
     }  # fmt: skip
     for family in vars(Metrics()).values():
         assert set(getattr(family, "_labelnames", ())) <= allowed
@@ -148,3 +148,61 @@ def test_opencv_samples_pictures_and_does_nothing_else() -> None:
                 raise AssertionError(f"{path}: import cv2 itself, so that its names are seen")
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "cv2":
                 assert not other.fullmatch(node.attr), f"{path}:{node.lineno}"
+
+
+OWNERS = {"monitor/tasks.py", "monitor/threads.py"}
+"""Begin tasks and threads for everybody else, and hear how they end."""
+FREE = {"monitor/training", "monitor/bench"}
+"""Tools beside the service."""
+BEGINS = {"create_task", "ensure_future", "run_in_executor", "run_coroutine_threadsafe", "Thread",
+          "ThreadPoolExecutor", "start_new_thread"}  # fmt: skip
+
+
+def _groups(tree: ast.AST) -> set[str]:
+    """Names of task groups: what they begin ends with them, and they with it."""
+    return {
+        item.optional_vars.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if ast.unparse(item.context_expr) == "asyncio.TaskGroup()"
+        and isinstance(item.optional_vars, ast.Name)
+    }
+
+
+def bare(source: str) -> list[int]:
+    """Lines that begin a task or a thread that nobody owns."""
+    tree = ast.parse(source)
+    groups = _groups(tree)
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        owned = isinstance(owner, ast.Name) and owner.id in groups
+        if name in BEGINS and not owned:
+            found.append(node.lineno)
+    return found
+
+
+def test_every_task_and_every_thread_has_an_owner() -> None:
+    for path in SOURCES:
+        name = str(path.relative_to(ROOT))
+        if name not in OWNERS and not any(name.startswith(folder) for folder in FREE):
+            assert bare(path.read_text()) == [], f"{name}: monitor.tasks or monitor.threads"
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("import asyncio\nasyncio.create_task(work())", [2]),
+        ("loop.create_task(work())", [1]),
+        ("Thread(target=work).start()", [1]),
+        ("async def f():\n async with asyncio.TaskGroup() as g:\n  g.create_task(work())", []),
+        ("async def f():\n async with other() as g:\n  g.create_task(work())", [3]),
+    ],
+)
+def test_the_rule_about_owners_finds_what_it_must(source: str, lines: list[int]) -> None:
+    assert bare(source) == lines

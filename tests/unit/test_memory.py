@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from monitor.memory import returned
+from monitor.tasks import Workers
 
 _BLOCK, _BLOCKS = 100_000, 1000
 
@@ -19,7 +20,7 @@ async def test_what_was_freed_goes_back_to_the_system() -> None:
     wanted = _resident() - _BLOCKS * _BLOCK // 2
     await asyncio.sleep(0.3)
     assert _resident() > wanted, "it goes back by itself: this shows nothing"
-    async with returned(every=0.05):
+    async with returned(Workers(), every=0.05):
         for _ in range(100):
             await asyncio.sleep(0.05)
             if _resident() < wanted:

@@ -58,6 +58,13 @@ ONE_NODE = Board(
                     about="Also in the seconds, as lost, overload.",
                     empty="while the machine keeps up",
                 ),
+                events(
+                    "Threads and tasks that died",
+                    "monitor_task_failures_total",
+                    "task",
+                    about="The log has the cause; workers are begun again.",
+                    empty="while nothing failed",
+                ),
                 events("Faces found and lost", "monitor_faces_total", "event", empty=NO_VIDEO),
             ),
         ),

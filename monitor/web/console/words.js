@@ -13,9 +13,10 @@ const REASONS = {
   not_measurable: "quality too poor to judge", occluded: "covered or badly lit",
   blurred: "picture too soft", few_pictures: "too few pictures", too_short: "not enough seen yet",
   no_feature: "nothing there to measure", no_contrast: "not above chance in this call",
-  not_sampled: "not looked at just now", not_evaluated: "left out: machine overloaded", no_model: "no model installed", fault: "the detector failed",
+  not_sampled: "not looked at just now", not_evaluated: "left out: machine overloaded", no_model: "no model installed", fault: "a part of the monitor failed",
   network: "packets lost", reconnect: "source was reconnecting", overload: "monitor was overloaded",
   idle: "nothing was sent", paused: "monitoring paused", truncated: "recording cut short",
+  interrupted: "monitoring machine was lost",
 };
 const DETECTORS = {
   voice: "Voice", face: "Face", sync: "Lips and voice", lipsync: "Lips and voice", blink: "Blinking",

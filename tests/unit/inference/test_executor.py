@@ -2,11 +2,15 @@
 
 import asyncio
 import threading
+import time
 from functools import partial
+from typing import Any
 
 import pytest
 
+from monitor import threads
 from monitor.inference.executor import Executor
+from monitor.metrics import Metrics
 
 
 async def test_the_voice_comes_first_and_cues_come_last() -> None:
@@ -65,3 +69,55 @@ async def test_who_gave_up_waiting_costs_nothing() -> None:
     await blocked
     executor.close()
     assert not done
+
+
+async def test_a_thread_that_dies_is_heard_of_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Executor(1)
+    broken = iter([True])
+    real = time.thread_time
+
+    def dies() -> float:
+        if next(broken, False):
+            raise OSError("on purpose")
+        return real()
+
+    value = Metrics().registry.get_sample_value
+    before = value("monitor_task_failures_total", {"task": "inference"}) or 0
+    monkeypatch.setattr(time, "thread_time", dies)
+    with pytest.raises(OSError, match="on purpose"):
+        await executor.run("voice", lambda: 7)
+    async with asyncio.timeout(30):
+        assert await executor.run("voice", lambda: 8) == 8
+    assert executor.missing == 0
+    assert value("monitor_task_failures_total", {"task": "inference"}) == before + 1
+    executor.close()
+
+
+async def test_what_a_future_cannot_hold_reaches_who_waits_all_the_same() -> None:
+    executor = Executor(1)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        async with asyncio.timeout(30):
+            await executor.run("voice", lambda: next(iter(())))
+    executor.close()
+
+
+async def test_threads_that_the_system_does_not_give_are_missed_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor, room = Executor(2), 1
+    real = threads.begin
+
+    def scarce(*wanted: Any, **how: Any) -> threading.Thread:
+        nonlocal room
+        if not room:
+            raise RuntimeError("can't start new thread")
+        room -= 1
+        return real(*wanted, **how)
+
+    monkeypatch.setattr(threads, "begin", scarce)
+    assert await executor.run("voice", lambda: 7) == 7
+    assert executor.missing == 1
+    room = 1
+    assert await executor.run("voice", lambda: 8) == 8
+    assert executor.missing == 0
+    executor.close()
