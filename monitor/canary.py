@@ -85,7 +85,7 @@ class Canary:
                 outcome = await replay.replay(
                     path, self._open(path), self._stages, Metrics(), replay.Recorder()
                 )
-            finding = _judge(kind, outcome.verdict, outcome.problem)
+            finding = _judge(kind, next(iter(outcome.verdicts), {}), outcome.problem)
         except TimeoutError:
             finding = Finding(False, math.nan, f"not done within {DEADLINE:.0f} s")
         except Exception:  # noqa: BLE001

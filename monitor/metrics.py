@@ -21,6 +21,9 @@ from monitor.types import LOOKS, Abstention, AlarmState, Alert, Outcome, Preview
 # The _created samples double the number of series and nothing reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+_EXEMPLAR = 128
+"""Characters of an exemplar's names and values."""
+
 
 class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
     """The families, and the sink that keeps those about calls."""
@@ -53,9 +56,8 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
         quality = outcome.quality
         if isinstance(outcome, Score):
             self.windows.labels(outcome.detector, "scored").inc()
-            exemplar = {"call": call}
-            self.score.labels(outcome.detector).observe(outcome.value, exemplar)
-            self.llr.labels(outcome.detector).observe(outcome.llr, exemplar)
+            self.score.labels(outcome.detector).observe(outcome.value, exemplar(call))
+            self.llr.labels(outcome.detector).observe(outcome.llr, exemplar(call))
             if LOOKS in quality:
                 self.looks.labels(f"{quality[LOOKS]:.0f}").inc()
         elif isinstance(outcome, Abstention):
@@ -121,3 +123,8 @@ def _observe(quality: Mapping[str, float], **families: Histogram) -> None:
         value = quality.get(name)
         if value is not None and math.isfinite(value):
             family.observe(value)
+
+
+def exemplar(call: str) -> dict[str, str]:
+    """Name a call beside an observation; OpenMetrics has room for 128 characters in all."""
+    return {"call": call[: _EXEMPLAR - len("call")]}

@@ -60,6 +60,9 @@ class Intake(Protocol):
     def put_threadsafe(self, media: Media) -> None:
         """Hand media over from a decode thread; blocks that thread while a replay waits."""
 
+    def remark(self, text: str) -> None:
+        """Say something about the source that people should know; from any thread."""
+
 
 class Source(Protocol):
     """A call's media until it ends."""

@@ -1,6 +1,6 @@
 """One source through the live pipeline, without a service: records out, then a summary."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,17 @@ from monitor.delivery.logged import NullSink
 from monitor.metrics import Metrics
 from monitor.protocols import Source
 from monitor.records import WindowRecord
-from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Seconds, Verdict
+from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Verdict
+
+
+@dataclass(slots=True)
+class Standing:
+    """One participant while a recording is replayed."""
+
+    last: Verdict
+    first_alarm_at: float | None = None
+    worst: Alert | None = None
+    """Of the gravest tier."""
 
 
 @dataclass(slots=True)
@@ -22,10 +32,8 @@ class Recorder(NullSink):
 
     emit: Callable[[WindowRecord], None] | None = None
     """Hears each window's record, in order."""
-    first_alarm_at: float | None = None
-    worst: Alert | None = None
-    last: Verdict | None = None
-    seconds: dict[str, Seconds] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    """By participant."""
 
     def window(self, call: str, outcome: Outcome) -> None:
         """Pass the window on."""
@@ -34,24 +42,25 @@ class Recorder(NullSink):
 
     def verdict(self, call: str, verdict: Verdict) -> None:
         """Remember the latest verdict."""
-        self.last = verdict
-        self.seconds[verdict.participant] = verdict.seconds
+        self.standings.setdefault(verdict.participant, Standing(verdict)).last = verdict
 
     def alert(self, alert: Alert) -> None:
         """Remember the first alarm and the gravest tier."""
+        standing = self.standings[alert.participant]
         if alert.action is not AlertAction.RAISED:
             return
-        if self.first_alarm_at is None:
-            self.first_alarm_at = alert.verdict.time
-        if self.worst is None or alert.tier.gravity > self.worst.tier.gravity:
-            self.worst = alert
+        if standing.first_alarm_at is None:
+            standing.first_alarm_at = alert.verdict.time
+        if standing.worst is None or alert.tier.gravity > standing.worst.tier.gravity:
+            standing.worst = alert
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """How a replay went."""
 
-    verdict: dict[str, Any]
+    verdicts: tuple[dict[str, Any], ...]
+    """One for each participant."""
     problem: str
     """What was wrong with the source; empty if it could be replayed."""
 
@@ -59,7 +68,7 @@ class Replay:
 async def replay(
     path: Path, source: Source, stages: Stages, metrics: Metrics, recorder: Recorder
 ) -> Replay:
-    """Replay one recording; the verdict's state is the gravest that was reached."""
+    """Replay one recording; a verdict's state is the gravest that was reached."""
     call = Call(
         id=path.name,
         source=source,
@@ -69,29 +78,36 @@ async def replay(
         participant="remote",
     )
     reason = await call.run()
-    if reason in ("ended", "truncated") and recorder.last is not None:
-        return Replay(_summary(path, reason, recorder, recorder.last, stages), "")
-    return Replay({}, call.detail or f"{path.name}: {reason}")
+    if reason in ("ended", "truncated") and recorder.standings:
+        summaries = (
+            _summary(path, reason, standing, stages, call.remarks)
+            for standing in recorder.standings.values()
+        )
+        return Replay(tuple(summaries), "")
+    return Replay((), call.detail or f"{path.name}: {reason}")
 
 
 def _summary(
-    path: Path, reason: str, recorder: Recorder, last: Verdict, stages: Stages
+    path: Path, reason: str, standing: Standing, stages: Stages, remarks: Sequence[str]
 ) -> dict[str, Any]:
-    worst = recorder.worst
-    record = wire.verdict(last)
+    worst, record = standing.worst, wire.verdict(standing.last)
     return {
         "type": "verdict",
         "file": str(path),
-        "state": str(worst.tier) if worst else str(AlarmState.NORMAL),
+        "participant": record["participant"],
+        # What was never decided is not called normal.
+        "state": str(worst.tier) if worst else record["state"],
         "tier": str(worst.tier) if worst else None,
         "certified": worst.certified if worst else None,
         "llr": record["llr"],
         "p_value": record["p_value"],
         "onset": wire.span(worst.span)["start"] if worst else None,
-        "first_alarm_at": recorder.first_alarm_at,
+        "first_alarm_at": standing.first_alarm_at,
         "ended": reason,
         "final_state": record["state"],
         "seconds": record["seconds"],
+        "seconds_needed": stages.timing.warm_up,
+        "remarks": list(remarks),
         "models": stages.judges.models,
         "calibration": stages.judges.policies[AlertType.VOICE].identity,
     }
@@ -111,11 +127,11 @@ def sentence(verdict: dict[str, Any]) -> str:
             parts.append("this tier's false-alarm rate is not certified")
     if verdict["p_value"] is not None:
         parts.append(f"{verdict['p_value']:.1%} of genuine reference calls go this far")
-    else:
-        parts.append("nothing could be scored: this says nothing about the voice")
     parts.append(f"{seconds['scored']:.1f} s scored, {unheard:.1f} s not")
-    if verdict["final_state"] == str(AlarmState.WARMING) and verdict["p_value"] is not None:
-        parts.append("too little speech for an alarm")
+    if not seconds["scored"]:
+        parts.append("nothing could be scored: this says nothing about the voice")
+    elif verdict["final_state"] == str(AlarmState.WARMING):
+        parts.append(f"{verdict['seconds_needed']:g} s must be scored before anything is decided")
     if verdict["ended"] == "truncated":
         parts.append("the recording is truncated")
-    return "; ".join(parts)
+    return "; ".join([*parts, *verdict["remarks"]])

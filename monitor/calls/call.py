@@ -13,7 +13,7 @@ from monitor.calls.pipeline import Pipeline
 from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
 from monitor.calls.thinning import Thinning
-from monitor.metrics import Metrics
+from monitor.metrics import Metrics, exemplar
 from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source, SourceError
 from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
@@ -45,6 +45,8 @@ class Call:
     """Why the call ended, in one word, once it has."""
     detail: str = ""
     """More about the end, in words."""
+    remarks: list[str] = field(default_factory=list)
+    """What the source said about itself that people should know."""
     participants: dict[str, Pipeline] = field(default_factory=dict)
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: PacketTarget | None = None
@@ -65,7 +67,7 @@ class Call:
             ingest=self.source.ingest,
             started_at=self.started_at,
             ended=self.ended,
-            detail=self.detail,
+            detail=self.detail or "; ".join(self.remarks),
             media=self.media_seen.is_set(),
             participants=tuple((p.tracks, p.verdict) for p in self.participants.values()),
             paused=dict(self._paused),
@@ -124,11 +126,8 @@ class Call:
             return
         span = Span(self._paused[participant].since, intake.now())
         gap = Gap(participant, span, LostReason.PAUSED)
-        channels = (
-            (intake.audio, pipeline.tracks.audio),
-            (intake.video, pipeline.tracks.video),
-        )
-        for channel, offered in channels:
+        tracks = pipeline.tracks
+        for channel, offered in ((intake.audio, tracks.audio), (intake.video, tracks.video)):
             if offered:
                 channel.put(Arrival(gap, time.monotonic()))
 
@@ -140,6 +139,7 @@ class Call:
             lambda stage: self.metrics.dropped.labels(stage).inc(),
             self._paused,
             self.evidence,
+            self.remarks,
         )
         reason = "fault"
         try:
@@ -227,7 +227,7 @@ class Call:
         completed = await self._pipeline(media.participant).hear(media, reason)
         if completed and self.source.live and isinstance(media, AudioFrame):
             lag = time.monotonic() - arrival.at
-            self.metrics.lag.labels("voice").observe(lag, {"call": self.id})
+            self.metrics.lag.labels("voice").observe(lag, exemplar(self.id))
 
     async def _watch_idle(self, intake: CallIntake) -> None:
         """Book silence of a live source's network as lost while it lasts, not at the end."""

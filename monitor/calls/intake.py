@@ -41,8 +41,9 @@ class CallIntake:
         dropped: Callable[[str], None],
         paused: Container[str] = (),
         encoded: PacketTarget | None = None,
+        remarks: list[str] | None = None,
     ) -> None:
-        """`dropped(stage)` hears of each piece of media thrown away.
+        """`dropped(stage)` hears of each piece of media thrown away; `remarks` takes those made.
 
         Nothing of participants that are in `paused` passes; `encoded` takes evidence.
         """
@@ -56,6 +57,7 @@ class CallIntake:
         self._began: float | None = None
         self.key_frames: float | None = None
         """Seconds between pictures while only key frames are decoded; None decodes them all."""
+        self._remarks = remarks if remarks is not None else []
         self._sending: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
@@ -113,6 +115,11 @@ class CallIntake:
             except TimeoutError:
                 if self._loop.is_closed():
                     raise ChannelClosedError from None
+
+    def remark(self, text: str) -> None:
+        """Say something about the source that people should know, once; from any thread."""
+        if text not in self._remarks:
+            self._remarks.append(text)
 
     def close(self) -> None:
         """The source has ended; what is queued is still analysed."""

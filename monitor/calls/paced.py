@@ -63,6 +63,9 @@ class _PacedIntake:
             self._began = now
         return max(0.0, self._began + _due(media) - now)
 
+    def remark(self, text: str) -> None:
+        self._intake.remark(text)
+
 
 def _due(media: Media) -> float:
     match media:

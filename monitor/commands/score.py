@@ -55,9 +55,7 @@ def score(
         if outcome.problem:
             bad += 1
             typer.echo(f"error: {outcome.problem}", err=True)
-        elif format_ == "text":
-            typer.echo(replay.sentence(outcome.verdict))
-        else:
-            typer.echo(json.dumps(outcome.verdict))
+        for verdict in outcome.verdicts:
+            typer.echo(replay.sentence(verdict) if format_ == "text" else json.dumps(verdict))
     stages.executor.close()
     raise typer.Exit(2 if bad else 0)

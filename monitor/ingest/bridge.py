@@ -55,6 +55,10 @@ class Bridge:
         for each in self._through(media):
             await self._to.put(each)
 
+    def remark(self, text: str) -> None:
+        """Say something about the source that people should know."""
+        self._to.remark(text)
+
     def put_threadsafe(self, media: Media) -> None:
         """Hand media over from a decode thread."""
         for each in self._through(media):

@@ -40,8 +40,10 @@ class AudioConverter:
         return self._join(before + self._push(frame))
 
     def flush(self) -> Waveform:
-        """Return what the resampler still holds."""
-        return self._join(self._push(None))
+        """Return what the resampler still holds; what is converted next begins anew."""
+        held = self._push(None)
+        self._graph = None
+        return self._join(held)
 
     def _push(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
         """What comes out after `frame`; with None, what was held back."""

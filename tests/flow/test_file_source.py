@@ -21,6 +21,7 @@ class Collector:
 
     def __init__(self, limit: int = 10_000) -> None:
         self.media: list[Media] = []
+        self.remarks: list[str] = []
         self._limit = limit
 
     def now(self) -> float:
@@ -35,6 +36,9 @@ class Collector:
         if len(self.media) >= self._limit:
             raise ChannelClosedError
         self.media.append(media)
+
+    def remark(self, text: str) -> None:
+        self.remarks.append(text)
 
 
 async def read(path: Path, limit: int = 10_000) -> tuple[str, list[Media]]:

@@ -54,6 +54,8 @@ class MemoryIntake:
         self.media.append(media)
         self.arrivals.append(time.monotonic())
 
+    def remark(self, text: str) -> None: ...
+
     def put_threadsafe(self, media: Media) -> None:
         time.sleep(self.slow)
         self.media.append(media)

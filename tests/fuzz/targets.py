@@ -17,6 +17,7 @@ from monitor.ingest.answer import with_bitrates, with_one_layer
 from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
 from monitor.ingest.dialect import Parser, TelephonyError
+from monitor.ingest.header import read_parts
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
 from monitor.ingest.parties import voices
@@ -69,6 +70,13 @@ def offer(data: bytes) -> None:
         read = read_offer(text)
         assert read.audio or read.video
     with_one_layer(with_bitrates(text, 1500, 300, 2500), text)
+
+
+def header(data: bytes) -> None:
+    """What is believed of a recording's own bytes."""
+    parts = read_parts(data)
+    assert parts[0].start == 0
+    assert all(part.length is None or part.length >= 0 for part in parts)
 
 
 def candidates(data: bytes) -> None:
@@ -294,8 +302,24 @@ _PACKETS = tuple(
     for kind, payload in enumerate((b"\xf8\xff\xfe", bytes(160), bytes(20), b"\x10" * 80, b""))
 )
 
+_RECORDINGS = (
+    2 * (b"RIFF\x28\0\0\0WAVEfmt \x10\0\0\0" + bytes(16) + b"data\x04\0\0\0" + bytes(4)),
+    b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0" + bytes(28) + b"data\xff\xff\xff\xff" + bytes(9),
+    2 * (b"OggS\0\x02" + bytes(20) + b"\x01\x04" + bytes(4)),
+    2 * (b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x20moov\0\0\0\x18mvhd" + bytes(16)),
+    b"ID3\x04\0\0\0\0\0\x02ab\xff\xfb\x50\xc4" + bytes(32) + b"Xing\0\0\0\x01" + bytes(20),
+    2 * (b"fLaC\x80\0\0\x22" + bytes(40)),
+    2 * b"\x1a\x45\xdf\xa3\x88\x42\x82\x84webm\x15\x49\xa9\x66\x87D\x89\x84" + bytes(8),
+    b"RIFF\0\0\0\0AVI strh" + bytes(60),
+    b"caff\0\x01\0\0desc" + bytes(8) + b"data" + b"\xff" * 8,
+    bytes.fromhex("3026b2758e66cf11")
+    + bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+    + bytes(90),
+    2 * b"#!AMR\n\x3c" + bytes(31),
+)
 TARGETS: Mapping[str, Target] = {
     "offer": Target(offer, (OFFER.encode(),)),
+    "header": Target(header, _RECORDINGS),
     "candidates": Target(candidates, (f"m=audio 9 X 0\r\na=mid:0\r\n{CANDIDATE}".encode(),)),
     "answer": Target(answer, (OFFER.encode(),)),
     "description": Target(description, (DESCRIPTION.encode(),)),

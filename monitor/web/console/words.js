@@ -17,6 +17,7 @@ const REASONS = {
   network: "packets lost", reconnect: "source was reconnecting", overload: "monitor was overloaded",
   idle: "nothing was sent", paused: "monitoring paused", truncated: "recording cut short",
   interrupted: "monitoring machine was lost",
+  damaged: "damaged: cannot be decoded", absent: "no such track in the recording here",
 };
 const DETECTORS = {
   voice: "Voice", face: "Face", sync: "Lips and voice", lipsync: "Lips and voice", blink: "Blinking",

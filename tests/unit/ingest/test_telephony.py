@@ -36,6 +36,8 @@ class ListIntake:
         if isinstance(media, Gap):
             self.gap.set()
 
+    def remark(self, text: str) -> None: ...
+
     def put_threadsafe(self, media: Media) -> None:
         raise NotImplementedError
 
