@@ -23,7 +23,7 @@ MEDIA_TYPES = {
 
 
 class RecipientError(Exception):
-    """A recipient that age does not know; the message holds the recipient, which is public."""
+    """A recipient for whom nothing can be encrypted here; the message never holds a private key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,12 @@ class Recipients:
     def __init__(self, keys: Sequence[str]) -> None:
         """Raise RecipientError for a key that is none."""
         self._recipients = []
-        for key in keys:
+        for number, given in enumerate(keys, 1):
+            key = given.strip()
             try:
-                self._recipients.append(pyrage.x25519.Recipient.from_str(key.strip()))
+                self._recipients.append(pyrage.x25519.Recipient.from_str(key))
             except pyrage.RecipientError as error:
-                raise RecipientError(f"{key[:80]!r} is not an age public key (age1...)") from error
+                raise RecipientError(f"recipient {number}: {_unfit(key)}") from error
 
     def __bool__(self) -> bool:
         return bool(self._recipients)
@@ -69,6 +70,24 @@ class Recipients:
     def encrypt(self, data: bytes) -> bytes:
         """Return an age file that every recipient can open."""
         return bytes(pyrage.encrypt(data, self._recipients))
+
+
+def _unfit(key: str) -> str:
+    """Why a recipient is none of those that are supported."""
+    wanted = "give the age1... key that age-keygen prints as the public key"
+    # In Bech32 a key's kind stands before the last 1.
+    kind = key.lower().rpartition("1")[0]
+    if "secret" in kind or "private key" in key.lower():
+        return f"a private key, which this service must not have; {wanted}"
+    shown = repr(key[:80])
+    if kind == "age1pq":
+        return f"{shown} is a post-quantum recipient, which is not supported yet; {wanted}"
+    if kind.startswith("age1"):
+        name = kind.removeprefix("age1")
+        return f"{shown} is a recipient of age's plugin {name!r}, which is not supported; {wanted}"
+    if key.startswith(("ssh-", "ecdsa-", "sk-")):
+        return f"{shown} is an SSH key, which is not supported; {wanted}"
+    return f"{shown} is not an age public key (age1...)"
 
 
 def seal(

@@ -1,13 +1,15 @@
 """The HTTP interface: who may do what, and what errors look like."""
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
-from monitor import web
+from monitor import log, web
 from monitor.app import Service
 from monitor.settings import load
 from monitor.web.auth import digest
@@ -15,10 +17,15 @@ from monitor.web.auth import digest
 SCOPES = ("publish", "read", "review", "control", "metrics")
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """One service for all: none of these tests leaves anything behind."""
     tokens = [{"name": s, "sha256": digest(f"{s}-token"), "scopes": [s]} for s in SCOPES]
-    service = Service(load(None, state_dir=tmp_path, server={"tokens": tokens}))
+    folder = tmp_path_factory.mktemp("state")
+    service = Service(load(None, state_dir=folder, server={"tokens": tokens}))
     transport = httpx.ASGITransport(service.app)
     async with (
         service.app.router.lifespan_context(service.app),
@@ -143,3 +150,52 @@ async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) 
         assert (await client.get(f"/console/{name}")).status_code == 200
     asked = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
     assert {path.removeprefix("/console/") for path in asked} <= names
+
+
+WORD = "SECRETWORD"
+HIDDEN = [
+    f"/user=admin_password={WORD}_channel=1_stream=0.sdp?real_stream",
+    f"/user=admin&password={WORD}&channel=1&stream=0.sdp",
+    f"/USER=ADMIN&PASSWORD={WORD}",
+    f"/%75ser%3Dadmin%26p%61ssword%3D{WORD}",
+    f"/live?usr=admin&pwd={WORD}",
+    f"/live#password={WORD}",
+    f"/live;auth={WORD}",
+    f"/{WORD}/live.sdp",
+    f"/streams/token/{WORD}",
+]
+"""How cameras of several makes take a password, and media servers a token."""
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "RTSP", "rtsps", "whep+http"])
+async def test_a_password_anywhere_in_a_url_is_shown_nowhere(
+    client: httpx.AsyncClient,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log.configure("info")
+    pages = []
+    for rest in HIDDEN:
+        # Nobody listens there.
+        wanted = {"uri": f"{scheme}://127.0.0.1:9{rest}", "label": "door", "give_up_after": 0.1}
+        answer = await client.post("/api/v1/sources", json=wanted, headers=bearer("control"))
+        assert answer.status_code == 502, answer.text
+        assert "127.0.0.1:9" in answer.json()["detail"]
+        pages += [answer.text, str(answer.headers)]
+    for path in ("/api/v1/sources", "/api/v1/calls", "/api/v1/audit", "/metrics"):
+        for scope in SCOPES:
+            pages.append((await client.get(path, headers=bearer(scope))).text)
+    pages += capfd.readouterr()
+    assert not [page for page in pages if WORD in page]
+
+
+@pytest.mark.parametrize("sign", "#/?")
+async def test_a_password_with_a_bare_sign_is_told_of(client: httpx.AsyncClient, sign: str) -> None:
+    for password in (f"{WORD}{sign}x", f"12{sign}{WORD}"):
+        wanted = {"uri": f"rtsp://admin:{password}@camera/live"}
+        answer = await client.post("/api/v1/sources", json=wanted, headers=bearer("control"))
+        assert (answer.status_code, answer.json()["field"]) == (422, "uri")
+        assert "percent-encode" in answer.json()["detail"]
+        assert WORD not in answer.text
