@@ -30,6 +30,8 @@ class Message:
     age: float
     """Seconds of the service's running time since it was accepted."""
     record: AlertRecord
+    asked: bool = False
+    """Whether it was given up, and somebody asks to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,10 @@ class StoreError(Exception):
 
 class DeliveryError(Exception):
     """A destination did not take a message; the text never holds a credential."""
+
+    def __init__(self, detail: str, wait: float = 0.0, gone: bool = False) -> None:
+        super().__init__(detail)
+        self.wait = wait
+        """Seconds for which the destination asks to be left alone."""
+        self.gone = gone
+        """Whether it says that it wants no message ever again."""

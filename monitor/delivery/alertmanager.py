@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from monitor import log
-from monitor.delivery.http import client, posted
+from monitor.delivery.http import client, failure, posted
 from monitor.messages import DeliveryError, Message
 from monitor.types import AlarmState, AlertAction
 
@@ -116,4 +116,4 @@ class AlertmanagerDestination:
         body = json.dumps(alerts).encode()
         response = await posted(self._client, self._url, body, {"content-type": "application/json"})
         if not response.is_success:
-            raise DeliveryError(f"status {response.status_code}")
+            raise failure(response)

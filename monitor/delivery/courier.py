@@ -89,6 +89,10 @@ class Courier:
         self._jitter = jitter
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
+        self._quiet_until = 0.0
+        """By the monotonic clock: the destination asked to be left alone."""
+        self._gone = False
+        """Whether it said that it wants no more; until it takes one that somebody asks to send."""
         self._oldest: tuple[float, float] = (0.0, 0.0)
         metrics.delivery_backlog.labels(self.name).set_function(self._backlog)
 
@@ -121,6 +125,9 @@ class Courier:
         free = AT_ONCE - len(self._busy)
         if not free:
             return _LOOK
+        quiet = self._quiet_until - time.monotonic()
+        if quiet > 0:
+            return quiet
         try:
             due = await self._queue.due(self.name, list(self._busy), free)
         except StoreError as error:
@@ -146,37 +153,48 @@ class Courier:
         self._woken.set()
 
     async def _deliver(self, message: Message) -> None:
-        problem = await self._attempt(message)
         number = message.number
+        if self._gone and not message.asked:
+            await self._give_up(message, "the destination wants no more (410)")
+            return
+        problem = await self._attempt(message)
         if problem is None:
+            self._gone = False
             self._count("delivered")
             await self._note(lambda: self._queue.delivered(number))
             return
         self._count("failed")
-        if message.age > self._terms.give_up_after:
-            self._count("dropped")
-            _log.error("delivery given up", sink=self.name, key=message.key, cause=problem)
-            await self._note(lambda: self._queue.dead(number, problem))
+        if problem.gone and not self._gone:
+            self._gone = True
+            _log.error("destination gone", sink=self.name, cause=str(problem))
+        if problem.gone or message.age > self._terms.give_up_after:
+            await self._give_up(message, str(problem))
             return
         delay = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2.0 ** min(message.attempts, 30))
         # Never past the end: the last attempt comes when the time is up, not minutes later.
         left = max(BACKOFF_FIRST, self._terms.give_up_after - message.age)
-        delay = min(delay * (0.5 + self._jitter()), left)
-        _log.warning("delivery failed", sink=self.name, key=message.key, cause=problem)
-        await self._note(lambda: self._queue.failed(number, problem, delay))
+        delay = max(min(delay * (0.5 + self._jitter()), left), problem.wait)
+        self._quiet_until = max(self._quiet_until, time.monotonic() + problem.wait)
+        _log.warning("delivery failed", sink=self.name, key=message.key, cause=str(problem))
+        await self._note(lambda: self._queue.failed(number, str(problem), delay))
 
-    async def _attempt(self, message: Message) -> str | None:
+    async def _give_up(self, message: Message, why: str) -> None:
+        self._count("dropped")
+        _log.error("delivery given up", sink=self.name, key=message.key, cause=why)
+        await self._note(lambda: self._queue.dead(message.number, why))
+
+    async def _attempt(self, message: Message) -> DeliveryError | None:
         """Return None when the destination took the message, else why not."""
         try:
             async with asyncio.timeout(self._terms.timeout):
                 await self._destination.send(message)
         except TimeoutError:
-            return "timeout"
+            return DeliveryError("timeout")
         except DeliveryError as error:
-            return str(error)
+            return error
         except Exception as error:  # noqa: BLE001
             # Its text might hold a credential; a destination's fault must not stop the courier.
-            return type(error).__name__
+            return DeliveryError(type(error).__name__)
         return None
 
     async def _note(self, write: Callable[[], Awaitable[None]]) -> None:

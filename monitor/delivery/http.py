@@ -2,11 +2,16 @@
 
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from monitor.messages import DeliveryError
+
+LONGEST_WAIT = 3600.0
+"""Seconds for which a receiver is left alone because it asks for it."""
 
 
 def context(ca_file: str | None) -> ssl.SSLContext:
@@ -43,6 +48,34 @@ async def posted(
         cause = error.__cause__ or error.__context__
         tls = "TLS " if _about_tls(cause) else ""
         raise DeliveryError(f"{tls}{type(error).__name__}") from None
+
+
+def failure(response: httpx.Response) -> DeliveryError:
+    """What an answer other than 2xx says, and what it asks for."""
+    status = response.status_code
+    wait = _retry_after(response.headers) if status >= 300 else 0.0
+    return DeliveryError(f"status {status}", wait, gone=status == httpx.codes.GONE)
+
+
+def _retry_after(headers: httpx.Headers) -> float:
+    """Seconds that `Retry-After` names (RFC 9110, 10.2.3); 0 without it, and for what is none."""
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked[:9]), LONGEST_WAIT)
+    until = _date(asked)
+    if until is None:
+        return 0.0
+    # By the receiver's own clock where it shows one: it may be wrong by hours.
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _about_tls(error: BaseException | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import monitor
-from monitor.delivery.http import client, context, posted
+from monitor.delivery.http import client, context, failure, posted
 from monitor.messages import DeliveryError, Message
 from monitor.types import AlarmState, AlertAction
 
@@ -154,7 +154,7 @@ class SiemDestination:
             headers = {"content-type": "application/json", "idempotency-key": message.key}
             response = await posted(self._client, self._url, body.encode(), headers)
             if not response.is_success:
-                raise DeliveryError(f"status {response.status_code}")
+                raise failure(response)
             return
         try:
             await self._write(syslog(record, body, self._host))

@@ -15,7 +15,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from monitor import wire
-from monitor.delivery.http import client, posted
+from monitor.delivery.http import client, failure, posted
 from monitor.messages import DeliveryError, Message
 
 MOST_REDIRECTS = 3
@@ -72,7 +72,7 @@ class WebhookDestination:
                 return
             target = self._target(named, response)
             if target is None:
-                raise DeliveryError(f"status {response.status_code}")
+                raise failure(response)
             named = target
             url, headers["host"], extensions = await self._permitted(target)
         raise DeliveryError("too many redirects")

@@ -63,7 +63,7 @@ class Deliveries:
         )
         query = (
             select(
-                _d.number, _d.call, _d.attempts, _d.accepted_tick,
+                _d.number, _d.call, _d.attempts, _d.accepted_tick, _d.error,
                 tables.messages.c.key, tables.messages.c.record,
             )
             .join_from(tables.deliveries, tables.messages, tables.messages.c.number == _d.message)
@@ -92,6 +92,7 @@ class Deliveries:
                     attempts=row.attempts,
                     age=now - row.accepted_tick,
                     record=row.record,
+                    asked=row.attempts == 0 and row.error is not None,
                 )
                 for row in rows
             ),

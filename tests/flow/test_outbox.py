@@ -353,3 +353,47 @@ async def test_a_quiet_store_finds_out_that_it_works_again(
         lock.close()
         await until(lambda: post.store.degraded is None)
         watching.cancel()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_that_asks_for_time_is_left_alone(tmp_path: Path, status: int) -> None:
+    post = Post(tmp_path)
+    with Receiver() as receiver:
+        receiver.plan, receiver.answer_headers = [status], {"Retry-After": "3"}
+        post.to(WebhookDestination(receiver.url(), [SECRET]))
+        async with post.running() as outbox:
+            outbox.alert(alert(1, call="one"))
+            await until(lambda: post.attempts("failed") == 1)
+            # Of another call: it is the receiver that wants to be left alone.
+            outbox.alert(alert(1, call="other"))
+            await until(lambda: post.attempts("delivered") == 2)
+        await post.couriers[0]._destination.close()
+        first, *later = [p.monotonic for p in receiver.posts]
+    assert len(later) == 2
+    assert min(later) - first >= 2.9
+
+
+async def test_a_receiver_that_is_gone_is_sent_nothing_more(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    with Receiver() as receiver:
+        receiver.status = 410
+        post.to(WebhookDestination(receiver.url(), [SECRET]))
+        async with post.running() as outbox:
+            deliveries = post.store.deliveries
+            outbox.alert(alert(1, call="one"))
+            await until(lambda: post.attempts("dropped") == 1)
+            outbox.alert(alert(1, call="other"))
+            await until(lambda: post.attempts("dropped") == 2)
+            assert len(receiver.posts) == 1
+            dead = await deliveries.latest(10, state="dead")
+            assert [d["error"] for d in dead] == [
+                "the destination wants no more (410)", "status 410",
+            ]  # fmt: skip
+            # Somebody has repaired it, and asks to send one of them again.
+            receiver.status = 204
+            assert await deliveries.retry(dead[1]["number"], "operator")
+            post.couriers[0].wake()
+            await until(lambda: post.attempts("delivered") == 1)
+            outbox.alert(alert(1, call="third"))
+            await until(lambda: post.attempts("delivered") == 2)
+        await post.couriers[0]._destination.close()

@@ -5,6 +5,8 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from monitor.delivery.http import failure
 from monitor.delivery.webhook import WebhookDestination
 from monitor.messages import DeliveryError
 from tests.alerts import alert, message
@@ -223,3 +226,38 @@ async def test_an_answer_without_end_does_not_matter() -> None:
 def test_what_cannot_be_used_is_refused_at_once(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         make()
+
+
+DATE = "Tue, 01 Dec 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Tue, 01 Dec 2026 12:00:09 GMT", 9.0),
+        ("Tuesday, 01-Dec-26 12:00:09 GMT", 9.0),
+        ("Tue Dec  1 12:00:09 2026", 9.0),
+        ("Tue, 01 Dec 2026 11:00:00 GMT", 0.0),
+        ("86400", 3600.0),
+        ("9" * 400, 3600.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("-3", 0.0),
+        ("1.5", 0.0),
+        ("\u00b2", 0.0),
+        ("soon", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_what_a_receiver_asks_for(asked: str, seconds: float) -> None:
+    headers = [(b"date", DATE.encode()), (b"retry-after", asked.encode())]
+    for status in (301, 429, 500, 503):
+        told = failure(httpx.Response(status, headers=headers))
+        assert (told.wait, told.gone) == (seconds, False)
+    assert failure(httpx.Response(410)).gone
+
+
+async def test_how_long_to_wait_is_by_this_clock_where_the_receiver_shows_none() -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert 50 < failure(httpx.Response(503, headers={"Retry-After": until})).wait <= 60
