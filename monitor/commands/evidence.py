@@ -1,5 +1,6 @@
 """verify and evidence key: what recipients of bundles need, offline."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -25,16 +26,15 @@ def verify_bundles(
 ) -> None:
     """Check evidence offline and say what is wrong with it.
 
-    Exit status: 0 all is well, 1 something is wrong, 2 not a file, 3 not all could be checked.
+    Exit status: 0 all is well, 1 something is wrong, 2 no such file or key, 3 not all could be
+    checked.
     """
-    try:
-        checks = verify(bundles, _public_key(key) if key is not None else None)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}")
-    if not checks:
-        fail("no bundle there")
+    for path in bundles:
+        if not os.path.lexists(path):
+            fail(f"{_printable(str(path))}: no such file or folder")
+    checks = verify(bundles, _public_key(key) if key is not None else None)
     for check in checks:
-        typer.echo(f"{check.state:<11}  {check.file}: {check.detail}")
+        typer.echo(_printable(f"{check.state:<11}  {check.file}: {check.detail}"))
     states = {check.state for check in checks}
     if State.FAILED in states:
         raise typer.Exit(1)
@@ -51,6 +51,11 @@ def show_key(settings: SettingsFile = None) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{path}: {error.strerror}")
+
+
+def _printable(text: str) -> str:
+    """What names in a bundle say must not move the terminal's cursor, nor fail to be written."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _public_key(text: str) -> PublicKey:

@@ -6,6 +6,7 @@ time and mode), so that whatever a bit flips, even outside every part, is notice
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -91,7 +92,11 @@ def _read_header(block: bytes) -> tuple[str, int] | None:
     """Name and size, if the block is one that `_header` writes."""
     try:
         name = block[:100].rstrip(b"\0").decode("ascii")
-        size = int(block[124:135], 8)
+        # No sign, which `int` would take: a size below nothing would be read for ever.
+        digits = re.fullmatch(rb"[0-7]{11}", block[124:135])
+        if digits is None:
+            return None
+        size = int(digits[0], 8)
         return (name, size) if _header(name, size) == block else None
     except (UnicodeDecodeError, ValueError):
         return None

@@ -50,9 +50,12 @@ def read(data: bytes) -> Iterator[Line]:
         try:
             record = json.loads(raw)
             signature = base64.b64decode(record.pop(_SIGNATURE), validate=True)
+            written = _text(record, signature)
+            # What is signed can be written down: this program writes no NaN.
+            _canonical(record)
         except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
             raise JournalError(f"line {number}: not a signed record") from error
-        if raw != _text(record, signature):
+        if raw != written or not all(isinstance(record.get(k), str) for k in ("event", "id")):
             raise JournalError(f"line {number}: not written by this program")
         if record.get("previous") != previous:
             raise JournalError(f"line {number}: does not follow the line before it")

@@ -1,6 +1,7 @@
 """Whether bundles are what was sealed, checked offline: each fault is named, and so is each thing
 that could not be checked."""
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,31 +39,57 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class _Bundle:
     name: str
-    data: bytes
+    data: bytes | None
+    """None if it could not be read."""
     page: Manifest | None
     page_sha256: str
 
 
 def verify(paths: Sequence[Path], key: PublicKey | None) -> list[Check]:
-    """Check bundles, or a folder of them with its journal; raises OSError for unreadable files.
+    """Check bundles, or a folder of them with its journal; what cannot be read is not checked.
 
     Bundles given one by one are expected in the order in which they were made.
     """
     checks: list[Check] = []
     for path in (p for p in paths if p.is_dir()):
-        files = sorted(f for f in path.iterdir() if f.name.endswith((SUFFIX, ENCRYPTED_SUFFIX)))
-        noted = path / journal.NAME
-        lines = noted.read_bytes() if noted.exists() else None
-        checks += _several(files, key, lines)
+        try:
+            files = sorted(f for f in path.iterdir() if f.name.endswith((SUFFIX, ENCRYPTED_SUFFIX)))
+        except OSError as error:
+            checks.append(_unreadable(path, error))
+            continue
+        checks += _folder(path, files, key)
     files = [p for p in paths if not p.is_dir()]
     return checks + (_several(files, key, None) if files else [])
+
+
+def _folder(path: Path, files: Sequence[Path], key: PublicKey | None) -> list[Check]:
+    noted, problem = (
+        None,
+        Check(
+            journal.NAME,
+            State.UNCHECKED,
+            "journal: not there; whether bundles were removed cannot be checked",
+        ),
+    )
+    if (path / journal.NAME).exists():
+        try:
+            noted = _read(path / journal.NAME)
+        except OSError as error:
+            problem = _unreadable(path / journal.NAME, error)
+    return _several(files, key, noted) + ([problem] if noted is None else [])
 
 
 def _several(files: Sequence[Path], key: PublicKey | None, noted: bytes | None) -> list[Check]:
     checks: list[Check] = []
     bundles: list[_Bundle] = []
     for file in files:
-        found, bundle = _one(file, key)
+        try:
+            data = _read(file)
+        except OSError as error:
+            checks.append(_unreadable(file, error))
+            bundles.append(_Bundle(file.name, None, None, ""))
+            continue
+        found, bundle = _one(file, data, key)
         checks += found
         bundles.append(bundle)
     checks += _chain([b for b in bundles if b.page is not None], noted is not None)
@@ -71,8 +98,19 @@ def _several(files: Sequence[Path], key: PublicKey | None, noted: bytes | None) 
     return checks
 
 
-def _one(path: Path, key: PublicKey | None) -> tuple[list[Check], _Bundle]:
-    data = path.read_bytes()
+def _read(path: Path) -> bytes:
+    """A file's content; raises OSError, also for a pipe, which may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file")
+    return path.read_bytes()
+
+
+def _unreadable(path: Path, error: OSError) -> Check:
+    detail = f"cannot be read: {error.strerror or type(error).__name__}"
+    return Check(path.name, State.UNCHECKED, detail)
+
+
+def _one(path: Path, data: bytes, key: PublicKey | None) -> tuple[list[Check], _Bundle]:
     checks: list[Check] = []
 
     def say(state: State, detail: str) -> None:
@@ -196,7 +234,13 @@ def _journal(bundles: Sequence[_Bundle], noted: bytes, key: PublicKey | None) ->
     except JournalError as error:
         yield Check(name, State.FAILED, f"journal: {error}")
         return
-    yield from _journal_key(lines, bundles, key)
+    if not lines:
+        yield Check(name, State.UNCHECKED, "journal: empty; what was removed cannot be checked")
+    if noted and not noted.endswith(b"\n"):
+        detail = "journal: its last line is cut off and was left out"
+        yield Check(name, State.UNCHECKED, detail)
+    if lines:
+        yield from _journal_key(lines, bundles, key)
     deleted = {line.record.get("id") for line in lines if line.record.get("event") == "deleted"}
     present = {bundle.name: bundle for bundle in bundles}
     known: set[str] = set()
@@ -211,6 +255,9 @@ def _journal(bundles: Sequence[_Bundle], noted: bytes, key: PublicKey | None) ->
             if record.get("id") not in deleted:
                 detail = f"removed: line {line.number} says it was written, none says deleted"
                 yield Check(file, State.FAILED, detail)
+        elif bundle.data is None:
+            detail = f"journal: line {line.number} cannot be compared with a file that is unread"
+            yield Check(bundle.name, State.UNCHECKED, detail)
         elif sha256(bundle.data) != record.get("sha256"):
             yield Check(bundle.name, State.FAILED, "journal: the file is not the one noted there")
         else:
@@ -223,17 +270,10 @@ def _journal(bundles: Sequence[_Bundle], noted: bytes, key: PublicKey | None) ->
 def _journal_key(
     lines: list[Line], bundles: Sequence[_Bundle], key: PublicKey | None
 ) -> Iterator[Check]:
-    used = key
+    used = key or _named(bundles)
     if used is None:
-        page = next((b.page for b in bundles if b.page is not None), None)
-        if page is None:
-            yield Check(journal.NAME, State.UNCHECKED, "journal: give --key to check who wrote it")
-            return
-        try:
-            used = PublicKey.read(page.signed_by)
-        except SigningKeyError:
-            return
-    if strange := journal.strangers(lines, used):
+        yield Check(journal.NAME, State.UNCHECKED, "journal: give --key to check who wrote it")
+    elif strange := journal.strangers(lines, used):
         numbers = ", ".join(map(str, strange[:5]))
         detail = f"journal: lines not signed by key {used.fingerprint}: {numbers}"
         yield Check(journal.NAME, State.FAILED, detail)
@@ -241,3 +281,15 @@ def _journal_key(
         yield Check(journal.NAME, State.OK, f"journal: {len(lines)} lines, all signed by this key")
     else:
         yield Check(journal.NAME, State.UNCHECKED, "journal: give --key to check who wrote it")
+
+
+def _named(bundles: Sequence[_Bundle]) -> PublicKey | None:
+    """The key that the first readable bundle says it was signed by."""
+    page = next((b.page for b in bundles if b.page is not None), None)
+    if page is None:
+        return None
+    try:
+        return PublicKey.read(page.signed_by)
+    except SigningKeyError:
+        # Its own check has said so.
+        return None

@@ -1,5 +1,6 @@
 """Each way of spoiling evidence is found and named."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -169,3 +170,88 @@ def test_what_is_no_bundle_is_refused_in_words(tmp_path: Path, key: PublicKey, d
     path = tmp_path / "x.evidence.tar"
     path.write_bytes(data)
     assert failures(verify([path], key))
+
+
+def test_a_folder_without_its_journal_is_not_all_checked(tmp_path: Path, key: PublicKey) -> None:
+    made, (a, b, c) = fill(tmp_path, "a", "b", "c")
+    (made.folder / journal.NAME).unlink()
+    checks = verify([made.folder], key)
+    assert failures(checks) == []
+    assert unchecked(checks) == [
+        "journal: not there; whether bundles were removed cannot be checked"
+    ]
+    for path in (a, b, c):
+        path.unlink()
+    assert unchecked(verify([made.folder], key)), "nothing is not well either"
+
+
+def test_a_journal_that_says_nothing_is_not_checked(tmp_path: Path, key: PublicKey) -> None:
+    made, _ = fill(tmp_path)
+    (made.folder / journal.NAME).write_bytes(b"")
+    assert "empty" in unchecked(verify([made.folder], key))[0]
+
+
+def test_a_journal_cut_off_inside_a_line_says_so(tmp_path: Path, key: PublicKey) -> None:
+    made, (a, b) = fill(tmp_path, "a", "b")
+    noted = made.folder / journal.NAME
+    noted.write_bytes(noted.read_bytes()[:-9])
+    b.unlink()
+    checks = verify([made.folder], key)
+    assert failures(checks) == []
+    assert "cut off" in unchecked(checks)[0]
+
+
+def test_what_cannot_be_read_is_not_checked(tmp_path: Path, key: PublicKey) -> None:
+    made, (a, b, c) = fill(tmp_path, "a", "b", "c")
+    a.unlink()
+    a.mkdir()
+    b.unlink()
+    os.mkfifo(b)
+    c.unlink()
+    c.symlink_to(c.name)
+    for checks in (verify([made.folder], key), verify([b, c], key)):
+        assert failures(checks) == []
+        assert sum("cannot be read" in detail for detail in unchecked(checks)) >= 2
+    noted = made.folder / journal.NAME
+    noted.unlink()
+    noted.mkdir()
+    assert f"{journal.NAME}: cannot be read: not a file" in [
+        f"{c.file}: {c.detail}" for c in verify([made.folder], key)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]", b"{}", b"7", b"null", b"\xff", b"", b'"x"', b"[" * 9000,
+        b'{"signature": 7}',
+        b'{"previous": null, "signature": ""}',
+        b'{"event": "written", "id": ["x"], "previous": null, "signature": ""}',
+        b'{"event": {"x": 1}, "id": "x", "previous": null, "signature": ""}',
+        b'{"event": "deleted", "id": "x", "n": NaN, "previous": null, "signature": ""}',
+        b'{"event": "deleted", "id": "x", "n": 1e999, "previous": null, "signature": ""}',
+        b'{"event": "deleted", "id": "x", "n": ' + b"9" * 5000 + b', "signature": ""}',
+        b'{"event": "deleted", "id": "\\ud800", "previous": null, "signature": "eA=="}',
+        b'{"event": "written", "id": "x", "file": {}, "sha256": [], "previous": null, '
+        b'"signature": "eA=="}',
+    ],
+)  # fmt: skip
+def test_an_odd_line_of_the_journal_is_a_fault_in_words(
+    tmp_path: Path, key: PublicKey, line: bytes
+) -> None:
+    made, _ = fill(tmp_path)
+    (made.folder / journal.NAME).write_bytes(line + b"\n")
+    for known in (key, None):
+        assert failures(verify([made.folder], known)) or unchecked(verify([made.folder], known))
+    assert failures(verify([made.folder], key))
+
+
+@pytest.mark.parametrize(
+    "digits", [b"-0000000001", b"-0000001000", b"+0000000001", b"0x000000001", b"0_000000001"]
+)
+def test_a_size_that_is_none_ends_the_reading(tmp_path: Path, digits: bytes) -> None:
+    block = bytearray(pack({"media.mka": b"x"}))
+    block[124:135] = digits
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block[:512]):06o}\0 ".encode()
+    assert any("damaged" in fault for fault in unpack(bytes(block)).faults)
