@@ -19,6 +19,7 @@ _log = log.get(__name__)
 
 _MAX_ANSWER = 256 * 1024
 """Bytes; a server that offers every codec says about 10 KiB."""
+_PLAIN = ("", "identity")
 _REDIRECTS = 3
 _REASONS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
 
@@ -100,7 +101,8 @@ class WhepClient:
     async def _request(
         self, method: str, url: str, token: str, sdp: str | None = None
     ) -> tuple[int, httpx.Headers, str]:
-        headers = {"Accept": "application/sdp"}
+        # As it is: a packed answer would be unpacked before its length is known.
+        headers = {"Accept": "application/sdp", "Accept-Encoding": "identity"}
         if sdp is not None:
             headers["Content-Type"] = "application/sdp"
         if token:
@@ -112,7 +114,11 @@ class WhepClient:
                 method, url, content=sdp, headers=headers, auth=own
             ) as response:
                 body = b""
-                async for part in response.aiter_bytes():
+                if response.headers.get("content-encoding", "").strip().lower() not in _PLAIN:
+                    if response.status_code == 201:
+                        raise SourceError("unreadable", f"{shown}: the answer is compressed")
+                    return response.status_code, response.headers, ""
+                async for part in response.aiter_raw():
                     body += part
                     if len(body) > _MAX_ANSWER:
                         raise SourceError(

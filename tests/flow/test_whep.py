@@ -150,6 +150,8 @@ async def test_a_server_that_goes_away_is_pulled_again_and_the_time_between_is_l
         (Answer(201, {"Content-Type": "application/sdp"}, "v=nonsense"), "unreadable", "parsed"),
         (Answer(201, {"Content-Type": "application/sdp"}, "v=0\r\n"), "no_media", "no audio"),
         (Answer(201, {"Content-Type": "application/sdp"}, "v" * 300_000), "unreadable", "bytes"),
+        (Answer(201, {"Content-Encoding": "gzip"}, "v=0"), "unreadable", "compressed"),
+        (Answer(401, {"Content-Encoding": "br"}, "x"), "unauthorized", "HTTP 401"),
         (Answer(307, {"Location": "ftp://127.0.0.1/"}), "refused", "away from HTTPS"),
         (Answer(307, {"Location": "/whep/room"}), "refused", "3 redirects"),
     ],
