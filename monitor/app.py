@@ -170,6 +170,7 @@ class Service:
             gatekeeper,
             self._uploads,
             lambda path, participant: open_file(settings, path, participant),
+            *([self._previews.look] if self._previews is not None else []),
         )
         app.include_router(replays)
         app.include_router(pauses.router(self.registry, gatekeeper))

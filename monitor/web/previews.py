@@ -1,4 +1,4 @@
-"""Pictures of calls that somebody looks at just now: kept in memory for a minute, never written."""
+"""Pictures of calls that somebody looks at: a minute of each, in memory, never written."""
 
 import asyncio
 import time
@@ -33,8 +33,10 @@ KEPT = 60.0
 """Call seconds of spectrogram kept; and seconds without a request until all is dropped."""
 JUDGED = 2.0
 """Seconds after a judged picture of a face in which unjudged ones do not take its place."""
-LINGER = 15.0
+LINGER = 600.0
 """Seconds for which an ended call's pictures can still be fetched."""
+MOST_ENDED = 20
+"""Ended calls whose pictures are kept; those that ended first give way."""
 
 
 @described
@@ -119,6 +121,8 @@ class Previews(NullSink):
         self._later = later or (lambda after, do: asyncio.get_running_loop().call_later(after, do))
         self._asked: dict[str, float] = {}
         self._shown: dict[str, dict[str, _Shown]] = {}
+        self._ended: list[str] = []
+        """Calls that are over, with pictures that were asked for."""
 
     def wanted(self, call: str) -> bool:
         """Whether somebody asked for this call a moment ago."""
@@ -130,6 +134,10 @@ class Previews(NullSink):
         if call not in self._asked:
             self._later(KEPT, lambda: self._tidy(call))
         self._asked[call] = self._clock()
+        return self.kept(call, participant)
+
+    def kept(self, call: str, participant: str) -> tuple[list[AudioPreview], FacePreview | None]:
+        """Return what there is, and have no more made."""
         shown = self._shown.get(call, {}).get(participant)
         return ([], None) if shown is None else (list(shown.sound), shown.face)
 
@@ -148,9 +156,13 @@ class Previews(NullSink):
             shown.sound.popleft()
 
     def call_ended(self, call: str, reason: str) -> None:
-        """Drop the call's pictures soon."""
-        if call in self._asked:
-            self._later(LINGER, lambda: self._drop(call))
+        """Keep for a while what was asked for; nobody need ask again."""
+        if self._asked.pop(call, None) is None or call not in self._shown:
+            return
+        self._ended.append(call)
+        self._later(LINGER, lambda: self._drop(call))
+        if len(self._ended) > MOST_ENDED:
+            self._drop(self._ended[0])
 
     def _tidy(self, call: str) -> None:
         """Drop what nobody has asked for in a while; look again later otherwise."""
@@ -165,6 +177,8 @@ class Previews(NullSink):
     def _drop(self, call: str) -> None:
         self._shown.pop(call, None)
         self._asked.pop(call, None)
+        if call in self._ended:
+            self._ended.remove(call)
 
 
 def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None) -> APIRouter:
@@ -184,10 +198,11 @@ def router(gatekeeper: Gatekeeper, registry: Registry, previews: Previews | None
         call = registry.find(call_id)
         if call is None:
             raise Problem(404, "No such call", "the call was never here or is long over")
-        # Asking about a call that is over must not make it one that is looked at.
-        if previews is None or (call.ended is not None and not previews.wanted(call_id)):
+        if previews is None:
             return [], None
-        return previews.look(call_id, participant)
+        # Asking about a call that is over must not make it one that is looked at.
+        seen = previews.look if call.ended is None else previews.kept
+        return seen(call_id, participant)
 
     @routes.get("/spectrogram")
     async def spectrogram(

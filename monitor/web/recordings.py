@@ -23,6 +23,10 @@ from monitor.web.problems import Problem
 NAME = "recording"
 """What an uploaded file is called: the name that its owner gave it stays unknown."""
 _CHUNK = 1 << 20
+_RAW = (
+    "body: is a form; send the file itself and nothing around it "
+    "(curl --data-binary @FILE in place of -F)"
+)
 Words = Annotated[str, Query(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -93,15 +97,20 @@ def router(
     gatekeeper: Gatekeeper,
     uploads: Uploads,
     open_source: Callable[[Path, str], Source],
+    look: Callable[[str, str], object] = lambda *_: None,
 ) -> APIRouter:
-    """Return the route; `open_source(file, participant)` makes the replay."""
+    """Return the route; `open_source(file, participant)` makes the replay.
+
+    `look(call, participant)` has pictures made from its first second on: whoever sends a recording
+    looks at it a moment later, when a short one is over.
+    """
     routes = APIRouter(prefix="/api/v1", tags=["sources"], route_class=DescribedRoute)
 
     @routes.post(
         "/recordings",
         status_code=201,
         dependencies=[Depends(gatekeeper.require("control"))],
-        responses=refusals(413, 503),
+        responses=refusals(413, 415, 503),
         openapi_extra={"requestBody": {"required": True, "content": {"*/*": {}}}},
     )
     async def replay(
@@ -117,6 +126,9 @@ def router(
         """
         if not uploads.most_bytes:
             raise Problem(403, "Uploads are off", "limits.upload_megabytes is 0: none are taken")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind.startswith("multipart/"):
+            raise Problem(415, "Unsupported media type", _RAW, field="body")
         if int(request.headers.get("content-length", "0")) > uploads.most_bytes:
             raise _too_large(uploads.most_bytes)
         registry.admit("file")
@@ -124,6 +136,7 @@ def router(
             source = open_source(path, participant)
             source = PacedSource(source) if pace == "live" else source
             call = registry.start(source, participant, label, lambda _: uploads.remove(path))
+            look(call.id, participant)
         await begun(registry, call, 422, "Cannot be replayed", "body")
         response.headers["Location"] = f"/api/v1/calls/{call.id}"
         return {"id": call.id, "participant": participant, "label": label, "pace": pace}

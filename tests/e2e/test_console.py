@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 from tests.e2e.conftest import HUMAN, SYNTHETIC
 from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.process import wait_until
+from tests.e2e.rig.publisher import Publisher
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import TOKEN, Service
 
@@ -230,6 +231,42 @@ def stop(page: Page, service: Service, call: str) -> None:
     page.click("#stop")
     wait_until(lambda: service.call(call)["ended"], 15, "the end of the call")
     page.wait_for_selector("#start:enabled")
+
+
+def over(page: Page, words: str) -> None:
+    """The page says that the call is over, and shows what was asked for while it went on."""
+    page.wait_for_selector(f"#spectrogram >> text={words} This was its last minute.")
+    page.wait_for_selector("#spectrogram canvas:visible")
+    wait_until(lambda: page.evaluate(PAINTED, "#spectrogram canvas") > 40, 5, "the spectrogram")
+
+
+def test_what_is_over_says_so_and_keeps_its_picture(
+    service: Service, recordings: Recordings, tmp_path: Path
+) -> None:
+    with (
+        Publisher(tmp_path, "call", f"{service.url}/whip", 1, TOKEN) as publisher,
+        Browser(tmp_path) as browser,
+    ):
+        (unwatched,) = publisher.calls
+        # A tone is no speech, and a window all the same.
+        wait_until(lambda: service.call(unwatched)["participants"], 20, "a participant")
+        wait_until(lambda: service.verdict(unwatched), 20, "a verdict")
+        assert service.http.delete(f"/api/v1/calls/{unwatched}").status_code == 204
+        page = browser.open(f"{service.url}/#token={TOKEN}")
+        page.set_input_files("#file", recordings.voice(HUMAN).wav16)
+        page.select_option("#pace", "fast")
+        page.click("#upload")
+        page.wait_for_selector("text=recording; over")
+        over(page, "This recording has been replayed.")
+        replayed = page.url
+        page.goto(f"{service.url}/#/calls/{unwatched}")
+        page.wait_for_selector("#spectrogram >> text=This call is over. There is no picture")
+        assert not page.is_visible("#spectrogram canvas")
+        page.wait_for_selector(".lane[data-detector=voice]")
+        page.goto(replayed)
+        page.reload()
+        over(page, "This recording has been replayed.")
+        assert not [e for e in browser.errors if not expected(e)]
 
 
 def faults_would_be_found(page: Page, desk: Desk) -> None:

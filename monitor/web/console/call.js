@@ -109,7 +109,8 @@ class CallPage {
     if (!this.tracks.has(name)) {
       this.tracks.set(name, new Track(name));
       this.who.append(h("option", { value: name }, name));
-      this.chosen ??= name;
+      if (this.chosen === null) this.chosen = name;
+      this.sound.choose(this.chosen);
       this.whose.hidden = this.tracks.size < 2;
     }
     return this.tracks.get(name);
@@ -117,7 +118,8 @@ class CallPage {
 
   choose(name) {
     this.chosen = name;
-    this.sound.pieces = [];
+    this.sound.choose(name);
+    this.looked = false;
     this.face.latest = null;
     this.lanes.known.clear();
     this.lanes.element.replaceChildren();
@@ -184,8 +186,9 @@ class CallPage {
     drawStatistic(this.chart, track, this.stretch);
     this.chart.setAttribute("aria-label", tellStatistic(track));
     this.lanes.draw(track, this.stretch);
-    this.sound.draw(track, this.stretch);
-    this.face.draw(track);
+    const over = running ? "" : this.call.ingest === "file" ? "This recording has been replayed." : "This call is over.";
+    this.sound.draw(track, this.stretch, over);
+    this.face.draw(track, over);
     this.cues.draw(track);
     if (this.more.open) this.tabulate(track);
   }

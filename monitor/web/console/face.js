@@ -26,13 +26,14 @@ export class Face {
     }
   }
 
-  draw(track) {
+  draw(track, over) {
     const seen = track.latest.get("face"), width = seen?.quality?.face_px;
     say(this.found, !seen ? (this.latest ? "found, not judged yet" : "no video") : width ? `found, ${Math.round(width)} px wide; ${tell(seen)}` : tell(seen));
     this.shown.hidden = this.latest === null;
     if (this.latest === null) {
       say(this.words, this.enabled === false ? "Pictures of calls are switched off in this service (server.previews)."
-        : seen ? "The picture appears once a face is large enough to be judged." : "This participant sends no pictures.");
+        : seen && over ? `${over} There is no picture of it: none was asked for while it went on, or it is no longer kept.`
+          : seen ? "The picture appears once a face is large enough to be judged." : "This participant sends no pictures.");
     }
   }
 

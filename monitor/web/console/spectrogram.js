@@ -14,23 +14,37 @@ const LUT = Array.from({ length: 256 }, (_, value) => {
 
 export class Spectrogram {
   constructor() {
-    this.canvas = h("canvas", { role: "img", "aria-label": "Spectrogram of the last minute" });
+    this.canvas = h("canvas", { role: "img", "aria-label": "Spectrogram of the last minute", hidden: true });
     this.note = h("p", { class: "hint" }, "Waiting for sound…");
     this.element = h("section", { class: "panel", id: "spectrogram" }, h("h2", {}, "Sound"), this.canvas, this.note);
-    this.pieces = [];
+    this.heard = new Map(); // Pieces by participant.
+    this.participant = null;
+  }
+
+  get pieces() {
+    return this.heard.get(this.participant) ?? [];
+  }
+
+  choose(participant) {
+    this.participant = participant;
   }
 
   async load(call, participant, signal) {
-    const since = this.pieces.at(-1)?.end ?? 0;
+    const before = this.heard.get(participant) ?? [], since = before.at(-1)?.end ?? 0;
     const query = new URLSearchParams({ since });
     const found = await get(`/api/v1/calls/${call}/previews/${encodeURIComponent(participant)}/spectrogram?${query}`, signal);
     this.enabled = found.enabled;
-    for (const piece of found.pieces) this.pieces.push({ ...piece, picture: render(bytes(piece.data), found.bands) });
-    const newest = this.pieces.at(-1)?.end ?? 0;
-    this.pieces = this.pieces.filter((piece) => piece.end > newest - KEPT);
+    const all = [...before, ...found.pieces.map((piece) => ({ ...piece, picture: render(bytes(piece.data), found.bands) }))];
+    const newest = all.at(-1)?.end ?? 0;
+    this.heard.set(participant, all.filter((piece) => piece.end > newest - KEPT));
   }
 
-  draw(track, stretch) {
+  // `over` says how the call ended; empty while it goes on.
+  draw(track, stretch, over) {
+    const none = this.pieces.length === 0;
+    this.canvas.hidden = none;
+    say(this.note, this.words(none, over));
+    if (none) return;
     const { g, width } = begin(this.canvas, HEIGHT), c = colours(this.canvas);
     g.imageSmoothingEnabled = false;
     for (const piece of this.pieces) {
@@ -46,9 +60,12 @@ export class Spectrogram {
     this.mark(g, track, stretch, width, c);
     label(g, "8 kHz", width - 4, 13, c.ink, c.panel, "right");
     label(g, "0", width - 4, HEIGHT - 5, c.ink, c.panel, "right");
-    say(this.note, this.enabled === false ? "Pictures of calls are switched off in this service (server.previews)."
-      : this.pieces.length ? "Low tones at the bottom, loud parts bright. Kept in memory for a minute, never stored."
-        : "Waiting for sound…");
+  }
+
+  words(none, over) {
+    if (this.enabled === false) return "Pictures of calls are switched off in this service (server.previews).";
+    if (none) return over ? `${over} There is no picture of its sound: none was asked for while it went on, or it is no longer kept.` : "Waiting for sound…";
+    return `Low tones at the bottom, loud parts bright. ${over ? `${over} This was its last minute.` : "Kept in memory for a minute, never stored."}`;
   }
 
   mark(g, track, stretch, width, c) {

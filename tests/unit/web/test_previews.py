@@ -1,11 +1,11 @@
-"""What is shown of a call: only while somebody looks, only for a minute, never after its end."""
+"""What is shown of a call: only what somebody asked for while it went on, and a minute of it."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from monitor.types import PREVIEW_SIDE, AudioPreview, FacePreview
-from monitor.web.previews import INTEREST, JUDGED, KEPT, LINGER, Previews
+from monitor.web.previews import INTEREST, JUDGED, KEPT, LINGER, MOST_ENDED, Previews
 
 
 class Clock:
@@ -92,19 +92,45 @@ def test_nothing_is_kept_of_a_call_that_nobody_asked_for() -> None:
     assert clock.due
 
 
-def test_all_is_dropped_soon_after_the_end_and_a_minute_after_the_last_look() -> None:
+def test_all_is_dropped_a_while_after_the_end_and_a_minute_after_the_last_look() -> None:
     previews, clock = made()
     for call in ("ends", "left"):
         previews.look(call, "remote")
         previews.preview(call, sound(0, 1))
     previews.call_ended("ends", "ended")
-    clock.pass_by(LINGER - 1)
-    assert previews.look("ends", "remote")[0]
-    clock.pass_by(1)
     assert not previews.wanted("ends")
+    clock.pass_by(KEPT)
+    assert not previews.kept("left", "remote")[0]
+    clock.pass_by(LINGER - KEPT - 1)
+    assert previews.kept("ends", "remote")[0], "nobody has to ask again and again"
+    clock.pass_by(1)
+    assert not previews.kept("ends", "remote")[0]
     clock.pass_by(2 * KEPT)
     assert not previews._shown
     assert not previews._asked
+    assert not previews._ended
+
+
+def test_calls_that_ended_first_give_way() -> None:
+    previews, _ = made()
+    for number in range(MOST_ENDED + 3):
+        call = f"call{number}"
+        previews.look(call, "remote")
+        previews.preview(call, sound(0, 1))
+        previews.call_ended(call, "ended")
+        previews.preview(call, sound(1, 2))
+    kept = [n for n in range(MOST_ENDED + 3) if previews.kept(f"call{n}", "remote")[0]]
+    assert kept == list(range(3, MOST_ENDED + 3))
+    assert len(previews.kept("call5", "remote")[0]) == 1, "nothing is made after the end"
+
+
+def test_a_call_without_pictures_leaves_nothing_behind() -> None:
+    previews, _ = made()
+    previews.look("call", "remote")
+    previews.call_ended("call", "ended")
+    assert not previews._shown
+    assert not previews._asked
+    assert not previews._ended
 
 
 def test_who_keeps_looking_loses_nothing() -> None:

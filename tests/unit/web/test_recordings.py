@@ -160,3 +160,13 @@ async def test_a_paced_replay_takes_as_long_as_the_call(desk: Desk) -> None:
     # No piece comes before its own last sample.
     assert early - tracks >= 0.19
     assert late - tracks >= 0.59
+
+
+async def test_a_form_is_told_that_the_file_itself_is_wanted(desk: Desk) -> None:
+    answer = await desk.http.post("/api/v1/recordings", files={"file": ("call.wav", b"RIFF")})
+    assert (answer.status_code, answer.json()["field"]) == (415, "body")
+    assert "--data-binary" in answer.json()["detail"]
+    # What curl says of any file that is sent as it is.
+    plain = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await desk.http.post("/api/v1/recordings", content=b"not media", headers=plain)
+    assert answer.status_code == 201
