@@ -39,7 +39,7 @@ from monitor.ingest.jitter import RtpPacket
 from monitor.judges import build_stages
 from monitor.metrics import Metrics
 from monitor.settings import load
-from monitor.types import AudioFrame, Gap, LostReason, Outcome, Score, Span
+from monitor.types import AudioFrame, Gap, LostReason, Outcome, Score, Span, Timing
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.sound import read_wav
 from tests.fakes import MemorySink
@@ -100,14 +100,16 @@ def packets(name: str, bit_rate: int) -> list[bytes]:
 
 def through_hearing(media: Sequence[bytes], arrives: Sequence[bool]) -> Heard:
     """As the service hears."""
-    hearing, found = Hearing("remote", {111: "opus"}, 0.08), Heard()
+    hearing = Hearing("remote", {111: "opus"}, 0.08, lambda at: -STEP)
+    found: list[AudioFrame | Gap | Timing] = []
     for number, payload in enumerate(media):
         at = number * STEP
-        found += hearing.pop(at, 0.0)
+        found += hearing.pop(at)
         if arrives[number]:
             packet = RtpPacket(1, number % 65_536, number * FRAME, 111, payload, at)
-            found += hearing.push(packet, 0.0)
-    return found + list(hearing.flush(0.0))
+            found += hearing.push(packet)
+    found += hearing.flush()
+    return [each for each in found if not isinstance(each, Timing)]
 
 
 def through_aiortc(media: Sequence[bytes], arrives: Sequence[bool]) -> Heard:

@@ -20,12 +20,13 @@ from monitor.types import (
     Outcome,
     Preview,
     Reading,
+    Timing,
     Tracks,
     Verdict,
     VideoFrame,
 )
 
-Media = Tracks | AudioFrame | VideoFrame | Gap
+Media = Tracks | AudioFrame | VideoFrame | Gap | Timing
 
 W_contra = TypeVar("W_contra", contravariant=True)
 
@@ -34,10 +35,13 @@ class Intake(Protocol):
     """Where a source puts its media; live sources never wait here, replays do."""
 
     def now(self) -> float:
-        """Call seconds by the monotonic clock; 0 at the first call of this method."""
+        """Call seconds by the monotonic clock; a call that has not begun begins now."""
 
-    def begin(self, at: float) -> None:
-        """Let call time begin at monotonic second `at`, unless it has begun."""
+    def since(self, at: float) -> float:
+        """Monotonic second of the call's second 0; one that has not begun begins at `at`.
+
+        So that a call begins where its first sound did, though that was sent, or read, later.
+        """
 
     @property
     def encoded(self) -> PacketTarget | None:

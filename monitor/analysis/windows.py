@@ -47,6 +47,8 @@ class AudioWindower:
         self._next = 0
         """Sample index at which the next window ends."""
         self._gaps: list[tuple[int, int, LostReason]] = []
+        self.cut = 0.0
+        """Seconds of sound that came after its time was accounted for, and was left out."""
 
     @property
     def end(self) -> float | None:
@@ -65,6 +67,8 @@ class AudioWindower:
         if late > _JITTER * SAMPLE_RATE:
             yield from self._skip(start, reason)
         elif late < -_JITTER * SAMPLE_RATE:
+            # Silence that nobody sent is no loss.
+            self.cut += min(-late, len(samples)) / SAMPLE_RATE if samples[:-late].any() else 0.0
             samples = samples[-late:]
         yield from self._append(samples)
 

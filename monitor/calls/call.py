@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from monitor import failures, log
@@ -12,18 +12,18 @@ from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.pipeline import Pipeline
 from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
+from monitor.calls.standstill import Standstill
 from monitor.calls.thinning import Thinning
+from monitor.calls.timings import Timings
 from monitor.metrics import Metrics, exemplar
 from monitor.packet import PacketTarget
 from monitor.protocols import Sink, Source, SourceError
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Span, Timing, Tracks, VideoFrame
 
 _log = log.get(__name__)
 
 IDLE_AFTER = 2.5
 """Seconds without audio after which a live participant's time is booked as lost."""
-KEY_FRAMES_EVERY = 2.0
-"""Seconds between the key frames that are asked for when nothing else is decoded."""
 _TICK = 0.5
 
 
@@ -43,8 +43,7 @@ class Call:
     started_at: datetime | None = None
     ended: str | None = None
     """Why the call ended, in one word, once it has."""
-    detail: str = ""
-    """More about the end, in words."""
+    detail: str = ""  # More about the end, in words.
     remarks: list[str] = field(default_factory=list)
     """What the source said about itself that people should know."""
     participants: dict[str, Pipeline] = field(default_factory=dict)
@@ -53,11 +52,13 @@ class Call:
     """Where encoded media goes too; None when nobody keeps it."""
     _joined: dict[str, float] = field(default_factory=dict)
     """Call seconds at which each participant was first heard of."""
+    _timings: Timings = field(default_factory=Timings)
     _paused: dict[str, Pause] = field(default_factory=dict)
     _intake: CallIntake | None = None
     _thinning: Thinning = field(default_factory=Thinning)
     _feeding: asyncio.Task[str] | None = None
     _stopping: bool = False
+    _standstill: Standstill = field(default_factory=Standstill)
 
     def record(self) -> CallRecord:
         """Return what is known now."""
@@ -109,11 +110,7 @@ class Call:
         if self.source.live:
             self._thinning.change(self._now(), level)
             if self._intake is not None:
-                self._thin_video(self._intake)
-
-    def _thin_video(self, intake: CallIntake) -> None:
-        few = self._thinning.level >= Level.KEY_FRAMES
-        intake.key_frames = KEY_FRAMES_EVERY if few else None
+                self._intake.key_frames = self._thinning.key_frames
 
     def _now(self) -> float:
         """Call seconds; 0 before the first media."""
@@ -143,7 +140,7 @@ class Call:
         )
         reason = "fault"
         try:
-            self._thin_video(intake)
+            intake.key_frames = self._thinning.key_frames
             self.sink.call_started(self.id, self.source.ingest, self.participant)
             _log.info("call started", call=self.id, ingest=self.source.ingest)
             reason = await self._monitor(intake)
@@ -205,11 +202,15 @@ class Call:
         async for arrival in intake.audio:
             media = arrival.media
             # What was dropped lay just before the item that comes next.
-            overloaded = intake.audio.dropped != dropped
-            dropped = intake.audio.dropped
-            reason = LostReason.OVERLOAD if overloaded else LostReason.NETWORK
+            still = self._standstill.lately(arrival.at)
+            before, dropped = dropped, intake.audio.dropped
+            reason = LostReason.OVERLOAD if still or dropped != before else LostReason.NETWORK
+            if still and isinstance(media, Gap) and media.reason is LostReason.NETWORK:
+                media = replace(media, reason=reason)
             if isinstance(media, Tracks):
                 self._announce(media)
+            elif isinstance(media, Timing):
+                self._timings.take(media, self.id, self.metrics)
             elif isinstance(media, AudioFrame | Gap):
                 await self._hear(arrival, media, reason)
 
@@ -226,31 +227,29 @@ class Call:
             self.media_seen.set()
         completed = await self._pipeline(media.participant).hear(media, reason)
         if completed and self.source.live and isinstance(media, AudioFrame):
-            lag = time.monotonic() - arrival.at
-            self.metrics.lag.labels("voice").observe(lag, exemplar(self.id))
+            self.metrics.lag.labels("voice").observe(
+                time.monotonic() - arrival.at, exemplar(self.id)
+            )
 
     async def _watch_idle(self, intake: CallIntake) -> None:
         """Book silence of a live source's network as lost while it lasts, not at the end."""
         while True:
-            await asyncio.sleep(_TICK)
-            if not intake.began:
+            await self._standstill.sleep(_TICK)
+            if not intake.began or self._standstill.lately(time.monotonic(), _TICK):
                 continue
             now = intake.now()
             for pipeline in list(self.participants.values()):
                 if pipeline.participant in self._paused:
                     self._book_pause(pipeline.participant)
                     continue
-                if not pipeline.tracks.audio or len(intake.audio):
+                if (since := pipeline.heard) is None:
+                    since = self._joined[pipeline.participant]
+                if not pipeline.tracks.audio or len(intake.audio) or now - since < IDLE_AFTER:
                     continue
-                heard = pipeline.heard
-                since = self._joined[pipeline.participant] if heard is None else heard
-                if now - since < IDLE_AFTER:
-                    continue
-                if heard is None:
+                if pipeline.heard is None:
                     _log.warning("no audio", call=self.id, detail="no audio frame has arrived")
                 # Half a tick behind: a frame that is just arriving must not be overtaken.
-                span = Span(since, now - _TICK)
-                gap = Gap(pipeline.participant, span, LostReason.IDLE)
+                gap = Gap(pipeline.participant, Span(since, now - _TICK), LostReason.IDLE)
                 intake.audio.put(Arrival(gap, time.monotonic()))
 
     def _announce(self, tracks: Tracks) -> None:
@@ -267,8 +266,8 @@ class Call:
 
     def _pipeline(self, participant: str) -> Pipeline:
         if participant not in self.participants:
-            pipeline = Pipeline(self.id, participant, self.stages, self.sink, self._thinning)
-            self.participants[participant] = pipeline
+            parts = self.stages, self.sink, self._thinning
+            self.participants[participant] = Pipeline(self.id, participant, *parts)
             self._joined[participant] = self._now()
         return self.participants[participant]
 
@@ -298,3 +297,4 @@ class Call:
             gap = Gap(pipeline.participant, Span(heard, intake.now()), reason)
             await pipeline.hear(gap, reason)
         await pipeline.finish()
+        self.metrics.corrected.labels("cut").inc(pipeline.cut)

@@ -61,16 +61,15 @@ class CallIntake:
         self._sending: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
-        """Call seconds by the monotonic clock; 0 at the first call."""
+        """Call seconds by the monotonic clock; a call that has not begun begins now."""
         at = time.monotonic()
+        return at - self.since(at)
+
+    def since(self, at: float) -> float:
+        """Monotonic second of the call's second 0; one that has not begun begins at `at`."""
         if self._began is None:
             self._began = at
-        return at - self._began
-
-    def begin(self, at: float) -> None:
-        """Let call time begin at monotonic second `at`, unless it has begun."""
-        if self._began is None:
-            self._began = min(at, time.monotonic())
+        return self._began
 
     @property
     def began(self) -> bool:

@@ -6,7 +6,7 @@ import time
 
 from monitor.packet import PacketTarget
 from monitor.protocols import Intake, Media, Source
-from monitor.types import AudioFrame, Gap, Tracks, VideoFrame
+from monitor.types import AudioFrame, Gap, Timing, Tracks, VideoFrame
 
 
 class PacedSource:
@@ -37,8 +37,8 @@ class _PacedIntake:
     def now(self) -> float:
         return self._intake.now()
 
-    def begin(self, at: float) -> None:
-        self._intake.begin(at)
+    def since(self, at: float) -> float:
+        return self._intake.since(at)
 
     @property
     def encoded(self) -> PacketTarget | None:
@@ -69,7 +69,7 @@ class _PacedIntake:
 
 def _due(media: Media) -> float:
     match media:
-        case Tracks():
+        case Tracks() | Timing():
             return 0.0
         case AudioFrame():
             return media.end

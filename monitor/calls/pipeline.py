@@ -56,6 +56,11 @@ class Pipeline:
         """Call seconds up to which audio was taken in; None before the first."""
         return self._voice.end if self._voice is not None else None
 
+    @property
+    def cut(self) -> float:
+        """Seconds of sound that came after its time was accounted for."""
+        return self._voice.cut if self._voice is not None else 0.0
+
     async def hear(self, media: AudioFrame | Gap, reason: LostReason) -> bool:
         """Take audio in; return whether it completed a window."""
         if self._voice is None:

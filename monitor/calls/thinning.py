@@ -3,6 +3,8 @@
 from monitor.calls.admission import Level
 from monitor.types import Span
 
+KEY_FRAMES_EVERY = 2.0
+"""Seconds between the key frames that are asked for when nothing else is decoded."""
 _KEPT = 180.0
 """Seconds for which past levels are known: longer than any window with what waits for it."""
 
@@ -17,6 +19,11 @@ class Thinning:
     def level(self) -> Level:
         """What is looked at now."""
         return self._changes[-1][1]
+
+    @property
+    def key_frames(self) -> float | None:
+        """Seconds between pictures while only key frames are decoded; None decodes them all."""
+        return KEY_FRAMES_EVERY if self.level >= Level.KEY_FRAMES else None
 
     def change(self, at: float, level: Level) -> None:
         """From call second `at` on it is `level`; changes come in order."""

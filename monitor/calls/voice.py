@@ -58,6 +58,11 @@ class VoicePath:
         """Call seconds up to which audio was taken in."""
         return self._windower.end
 
+    @property
+    def cut(self) -> float:
+        """Seconds of sound that came after its time was accounted for."""
+        return self._windower.cut
+
     def push(self, media: AudioFrame | Gap, reason: LostReason) -> AsyncIterator[Judged]:
         """Take media in; yield what is judged about the windows it completes."""
         if isinstance(media, Gap):

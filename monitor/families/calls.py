@@ -46,6 +46,19 @@ class CallFamilies:
             ["detector", "outcome", "reason"],
             registry=r,
         )
+        self.skew = Histogram(
+            "monitor_clock_skew_ppm",
+            "By how much senders' sampling clocks are slow, in millionths; looked at every 10 s",
+            buckets=(-50e3, -10e3, -3e3, -1e3, -300.0, -100.0, 100.0, 300.0, 1e3, 3e3, 10e3, 50e3),
+            registry=r,
+        )
+        self.corrected = Counter(
+            "monitor_corrected_seconds",
+            "Sound that follows the wall's clock: stretched (or squeezed) by so much; cut, where "
+            "it would lie in the future or came after its time was booked as lost",
+            ["reason"],
+            registry=r,
+        )
         self.windows = Counter(
             "monitor_windows",
             "Windows: scored, or the reason of the abstention",

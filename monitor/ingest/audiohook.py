@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from monitor.ingest.anomaly import Anomaly, AnomalyKind
@@ -10,6 +11,7 @@ from monitor.ingest.dialect import (
     AGENT,
     REMOTE,
     Begin,
+    Chunk,
     Ended,
     Message,
     MessageError,
@@ -51,8 +53,8 @@ class AudioHookParser:
         self._rate = 8_000
         self._channels: tuple[str, ...] = ()
         self._sound: Interleave | None = None
-        self._position = 0.0
-        """Seconds of the stream: what was sent and what the client discarded."""
+        self._discarded = 0.0
+        """Seconds that the client discarded before the audio to come."""
 
     def opening(self) -> Iterator[Message]:
         """Say nothing: `open` tells."""
@@ -82,7 +84,7 @@ class AudioHookParser:
         elif kind == "resumed":
             yield Resumed()
         elif kind == "discarded":
-            self._position += _seconds(parameters, "discarded")
+            self._discarded += _seconds(parameters, "discarded")
         elif kind == "update":
             yield self._reply("updated")
         elif kind == "close":
@@ -117,9 +119,12 @@ class AudioHookParser:
         if self._sound is None:
             yield Anomaly(AnomalyKind.EARLY, "media", "audio that no media was chosen for")
             return
-        at = self._position
-        self._position += len(data) / (self._codec.width * len(self._channels) * self._rate)
-        yield from self._sound.read(data, at)
+        lost = dict.fromkeys(self._channels, self._discarded)
+        self._discarded = 0.0
+        for found in self._sound.read(data, None):
+            if isinstance(found, Chunk):
+                found = replace(found, lost=lost.pop(found.participant, 0.0))
+            yield found
 
     def farewell(self, error: str | None) -> str | None:
         """Ask the client to close."""

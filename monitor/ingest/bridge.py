@@ -4,7 +4,7 @@ import threading
 
 from monitor.packet import PacketTarget
 from monitor.protocols import Intake, Media
-from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks
+from monitor.types import AudioFrame, Gap, LostReason, Span, Timing, Tracks
 
 _HOLE = 0.1
 """Seconds; what times differ by less is rounding."""
@@ -36,9 +36,9 @@ class Bridge:
         """Call seconds by the monotonic clock."""
         return self._to.now()
 
-    def begin(self, at: float) -> None:
-        """Let call time begin at monotonic second `at`, unless it has begun."""
-        self._to.begin(at)
+    def since(self, at: float) -> float:
+        """Monotonic second of the call's second 0; one that has not begun begins at `at`."""
+        return self._to.since(at)
 
     @property
     def encoded(self) -> PacketTarget | None:
@@ -74,7 +74,7 @@ class Bridge:
         if isinstance(media, Tracks):
             known, self._tracks = self._tracks, media
             return [] if media == known else [media]
-        if isinstance(media, Gap):
+        if isinstance(media, Gap | Timing):
             return [media]
         if isinstance(media, AudioFrame):
             counts, start, end = True, media.start, media.end

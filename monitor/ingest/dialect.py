@@ -88,6 +88,10 @@ class Chunk:
     """Seconds of the stream's own clock; None where the dialect has none."""
     wire: Wire | None = None
     """What it was decoded from."""
+    number: int | None = None
+    """Its place among the chunks of its stream, where they may come out of order."""
+    lost: float = 0.0
+    """Seconds just before it that the sender says it threw away."""
 
     @property
     def duration(self) -> float:

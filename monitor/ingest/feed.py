@@ -1,7 +1,9 @@
 """What a live container holds, decoded into a call."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import av
 from av.audio.stream import AudioStream
@@ -9,27 +11,42 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from monitor.clock import MediaClock
-from monitor.ingest.convert import AudioConverter, VideoSampler, ends_block, seconds
+from monitor.ingest.convert import VideoSampler, seconds
+from monitor.ingest.pictureclock import PictureClock
+from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
-from monitor.types import SAMPLE_RATE, AudioFrame, Tracks, VideoFrame
+from monitor.types import AudioFrame, Tracks, VideoFrame
 
-_HOLE = 0.1
-"""Seconds; what timestamps differ by less is rounding."""
+_ALIGNING = 15.0
+"""Seconds after which the two tracks' stamps are no longer compared: their clocks drift apart."""
+_APART = 0.4
+"""Seconds that a camera's pictures may come after their sound; more, and FFmpeg was misled."""
+_WAITED = 0.005
+"""Seconds: what took so long to read has only just arrived."""
+_EARLY = 2_000
+"""Packets that may have been read before."""
 
 
 class Feed:
     """One participant; belongs to the decode thread of whatever connection there is."""
 
-    def __init__(self, participant: str, sampling: Sampling, video_width: int) -> None:
+    def __init__(
+        self,
+        participant: str,
+        sampling: Sampling,
+        video_width: int,
+        lossy: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`lossy`: packets may be lost, which then only the stamps tell."""
         self._participant = participant
         self._sampling = sampling
         self._video_width = video_width
+        self._lossy = lossy
+        self._clock = clock
         self._stopped = threading.Event()
-        self._thinned = False
-        """Whether the decoder lacks pictures that those to come may refer to."""
 
     def stop(self) -> None:
         """Let `play` return after the packet it is at."""
@@ -47,133 +64,171 @@ class Feed:
         if not streams:
             raise SourceError("no_media", "no audio and no video stream")
         intake.put_threadsafe(Tracks(self._participant, audio is not None, video is not None))
-        self._thinned = False
-        keep = intake.encoded
-        tape = Tape(self._participant, keep, streams) if keep is not None else None
         if video is not None:
             # One decoder thread: this thread is already the stream's own.
             video.thread_type = "NONE"
-
-        def hand_over(frame: AudioFrame | VideoFrame) -> None:
-            intake.put_threadsafe(frame)
-            if tape is not None:
-                tape.frame(frame)
-
-        sound = _Sound(self._participant, hand_over)
+        sound = Soundtrack(self._participant, intake.since, self._lossy)
+        sampler = VideoSampler(self._sampling, self._video_width)
+        connection = _Connection(self._participant, streams, intake, sound, sampler, self._clock())
+        packets = container.demux(streams)
         try:
-            self._deliver(container, streams, intake, tape, sound, hand_over)
+            connection.begin(self._read_at_once(packets))
+            for packet in packets:
+                if self._stopped.is_set():
+                    return
+                connection.take(packet, self._clock())
         finally:
-            sound.flush()
+            connection.hand_over(*sound.flush())
 
-    def _deliver(
+    def _read_at_once(
+        self, packets: Iterator["av.Packet[Stream]"]
+    ) -> list[tuple["av.Packet[Stream]", float]]:
+        """What came while the stream was opened, and the packet after, as if all came now."""
+        found: list[av.Packet[Stream]] = []
+        before = self._clock()
+        for packet in packets:
+            found.append(packet)
+            waited, before = self._clock() - before, self._clock()
+            if waited > _WAITED or len(found) >= _EARLY:
+                break
+        return [(packet, before) for packet in found]
+
+
+class _Connection:
+    """Decodes the packets of one opened container."""
+
+    def __init__(
         self,
-        container: InputContainer,
+        participant: str,
         streams: Sequence[AudioStream | VideoStream],
         intake: Intake,
-        tape: Tape | None,
-        sound: "_Sound",
-        hand_over: Callable[[VideoFrame], None],
+        sound: Soundtrack,
+        sampler: VideoSampler,
+        began: float,
     ) -> None:
-        # One clock for both tracks: FFmpeg has aligned them by their RTCP sender reports.
-        clock = MediaClock(intake.now)
-        sampler = VideoSampler(self._sampling, self._video_width)
+        """`began`: monotonic seconds."""
+        self._participant = participant
+        self._intake = intake
+        self._sound = sound
+        self._sampler = sampler
+        self._aligning = began + _ALIGNING
+        self._pictures = PictureClock(_APART)
         # A packet makes its time base anew each time it is asked for it.
-        bases = {stream.index: stream.time_base for stream in streams}
-        for packet in container.demux(streams):
-            if self._stopped.is_set():
-                return
-            base = bases[packet.stream_index]
-            shown = seconds(packet.pts, base) if packet.size else None
-            if shown is not None:
-                shown = clock.time(shown)
-                if tape is not None:
-                    tape.packet(packet, shown)
-            video = packet.stream if isinstance(packet.stream, VideoStream) else None
-            if video is not None and shown is not None:
-                sampler.arrived(packet.size, shown)
-            thinned = video is not None and self._only_key_frames(packet, intake)
-            if thinned and not packet.is_keyframe:
-                continue
-            if video is not None:
-                # What is not looked at must be decoded only where other pictures refer to it.
-                spared = shown is not None and not sampler.wanted(shown)
-                video.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
-            try:
-                frames = packet.decode()
-                if thinned and video is not None:
-                    # Nothing follows that would push it out.
-                    frames += video.codec_context.decode(None)
-                    video.codec_context.flush_buffers()
-            except av.error.InvalidDataError:
-                # A damaged or incomplete picture; the next key frame repairs it.
-                continue
-            for frame in frames:
-                if not isinstance(frame, av.AudioFrame | av.VideoFrame):
-                    continue
-                at = seconds(frame.pts, base)
-                if at is None:
-                    continue
-                at = clock.time(at)
-                if isinstance(frame, av.AudioFrame):
-                    sound.push(frame, at)
-                    continue
-                picture = sampler.sample(frame, at)
-                if picture is not None:
-                    rate = sampler.bits_per_pixel
-                    hand_over(VideoFrame(self._participant, at, picture, rate))
+        self._bases = {stream.index: stream.time_base for stream in streams}
+        keep = intake.encoded
+        self._tape = Tape(participant, keep, streams) if keep is not None else None
+        self._missing = 0
+        """Packets of sound that could not be decoded since the latest that could."""
+        self._seen = float("-inf")
+        """Monotonic seconds of the latest picture."""
+        self._thinned = False
+        """Whether the decoder lacks pictures that those to come may refer to."""
 
-    def _only_key_frames(self, packet: "av.Packet[Stream]", intake: Intake) -> bool:
+    def begin(self, early: Sequence[tuple["av.Packet[Stream]", float]]) -> None:
+        """Take what was read at once, with its arrival: then one knows when the call began."""
+        for packet, arrived in early:
+            if _is_video(packet):
+                self._note(packet, arrived)
+            else:
+                self._hear(packet, arrived)
+        begins = (self._sound.clock.begins, self._pictures.earliest)
+        if found := [each for each in begins if each is not None]:
+            self._intake.since(min(found))
+        for packet, _ in early:
+            if _is_video(packet):
+                self._see(packet)
+
+    def take(self, packet: "av.Packet[Stream]", arrived: float) -> None:
+        """Decode a packet and hand over what comes of it; `arrived` in monotonic seconds."""
+        if _is_video(packet):
+            self._note(packet, arrived)
+            self._see(packet)
+        else:
+            self._hear(packet, arrived)
+
+    def hand_over(self, *media: Heard | VideoFrame) -> None:
+        """Give media to the call, and to whoever keeps evidence."""
+        for each in media:
+            self._intake.put_threadsafe(each)
+            if self._tape is not None and isinstance(each, AudioFrame | VideoFrame):
+                self._tape.frame(each)
+
+    def _hear(self, packet: "av.Packet[Stream]", arrived: float) -> None:
+        try:
+            frames = [f for f in packet.decode() if isinstance(f, av.AudioFrame) and f.samples]
+        except av.error.InvalidDataError:
+            self._missing += packet.size > 0
+            return
+        if not frames:
+            return
+        missing, self._missing = self._missing, 0
+        stamp = seconds(frames[0].pts, self._bases[packet.stream_index])
+        for frame in frames:
+            # Call time comes from the clock; the resampler needs no timestamps.
+            frame.pts = None
+        keep = partial(self._tape.packet, packet) if self._tape is not None else None
+        self.hand_over(*self._sound.push(Sounding(frames, keep), arrived, stamp, missing))
+
+    def _note(self, packet: "av.Packet[Stream]", arrived: float) -> None:
+        """Let the clock know of a picture."""
+        stamp = self._stamp(packet)
+        if stamp is not None:
+            clock = self._sound.clock
+            # FFmpeg has aligned both tracks' stamps by their sender reports, at the beginning.
+            comparable = arrived < self._aligning and clock.steady
+            self._pictures.take(stamp, arrived, clock.offset if comparable else None)
+
+    def _stamp(self, packet: "av.Packet[Stream]") -> float | None:
+        return seconds(packet.pts, self._bases[packet.stream_index]) if packet.size else None
+
+    def _see(self, packet: "av.Packet[Stream]") -> None:
+        base, stamp = self._bases[packet.stream_index], self._stamp(packet)
+        shown = None
+        if stamp is not None:
+            at = self._pictures.time(stamp)
+            shown = max(0.0, at - self._intake.since(at))
+            if self._tape is not None:
+                self._tape.packet(packet, shown, seconds(packet.duration, base) or 0.0)
+            self._sampler.arrived(packet.size, shown)
+        thinned = self._only_key_frames(packet)
+        if thinned and not packet.is_keyframe:
+            return
+        stream = packet.stream
+        assert isinstance(stream, VideoStream)
+        # What is not looked at must be decoded only where other pictures refer to it.
+        spared = shown is not None and not self._sampler.wanted(shown)
+        stream.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
+        try:
+            frames = packet.decode()
+            if thinned:
+                # Nothing follows that would push it out.
+                frames += stream.codec_context.decode(None)
+                stream.codec_context.flush_buffers()
+        except av.error.InvalidDataError:
+            # A damaged or incomplete picture; the next key frame repairs it.
+            return
+        for frame in frames:
+            if not isinstance(frame, av.VideoFrame):
+                continue
+            stamp = seconds(frame.pts, base)
+            if stamp is not None:
+                self._show(frame, stamp)
+
+    def _show(self, frame: av.VideoFrame, stamp: float) -> None:
+        # Time never runs backwards.
+        self._seen = max(self._seen, self._pictures.time(stamp))
+        at = max(0.0, self._seen - self._intake.since(self._seen))
+        picture = self._sampler.sample(frame, at)
+        if picture is not None:
+            rate = self._sampler.bits_per_pixel
+            self.hand_over(VideoFrame(self._participant, at, picture, rate))
+
+    def _only_key_frames(self, packet: "av.Packet[Stream]") -> bool:
         """Whether only key frames are decoded: they are all that is wanted, or can be used."""
-        wanted = intake.key_frames is not None
+        wanted = self._intake.key_frames is not None
         self._thinned = wanted or (self._thinned and not packet.is_keyframe)
         return self._thinned
 
 
-class _Sound:
-    """Decoded audio, handed over in blocks."""
-
-    def __init__(self, participant: str, hand_over: Callable[[AudioFrame], None]) -> None:
-        self._participant = participant
-        self._hand_over = hand_over
-        self._converter = AudioConverter()
-        self._frames: list[av.AudioFrame] = []
-        """Not converted yet; alike, and without a hole."""
-        self._at = 0.0
-        """Call seconds at which they begin."""
-        self._end = 0.0
-        """Call seconds at which they end."""
-        self._heard: float | None = None
-        """Call seconds up to which sound was handed over."""
-
-    def push(self, frame: av.AudioFrame, at: float) -> None:
-        """Take a frame that begins at call second `at`."""
-        last = self._frames[-1] if self._frames else None
-        if last is not None and (abs(at - self._end) >= _HOLE or not _alike(last, frame)):
-            self.flush()
-        if not self._frames:
-            self._at = self._end = at
-        begin, self._end = self._end, self._end + frame.samples / frame.sample_rate
-        self._frames.append(frame)
-        if ends_block(begin, self._end):
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand over what waits for its block to be complete."""
-        if not self._frames:
-            return
-        frames, self._frames = self._frames, []
-        samples = self._converter.convert(*frames)
-        at = self._at
-        if self._heard is not None and abs(at - self._heard) < _HOLE:
-            at = self._heard
-        if len(samples):
-            self._heard = at + len(samples) / SAMPLE_RATE
-            self._hand_over(AudioFrame(self._participant, at, samples))
-
-
-def _alike(one: av.AudioFrame, other: av.AudioFrame) -> bool:
-    return (one.sample_rate, one.format.name, one.layout.name) == (
-        other.sample_rate,
-        other.format.name,
-        other.layout.name,
-    )
+def _is_video(packet: "av.Packet[Stream]") -> bool:
+    return isinstance(packet.stream, VideoStream)

@@ -9,13 +9,17 @@ A packet that comes in order leaves at once: without loss there is no delay.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from monitor.ingest.alignment import unwrapped
-
 _SEQUENCES = 1 << 16
 FARTHEST = 1500
 """Packets by which a sequence number may jump and still belong to the same numbering."""
 _SUCCESSORS = 16
 """How near two packets of a new numbering must be for it to be believed."""
+
+
+def unwrapped(timestamp: int, near: int) -> int:
+    """Return the unwrapped form of a 32-bit timestamp that lies nearest to `near`."""
+    half = 1 << 31
+    return near + (timestamp - near + half) % (1 << 32) - half
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ class Receiver:
                 continue
             if transceiver.kind == "audio" and self.hearing is None:
                 tap = Tap(transceiver, self._on_audio_report)
-                self.hearing = Hearing(self._participant, tap.codecs, self._options.jitter_wait)
+                wait = self._options.jitter_wait
+                self.hearing = Hearing(self._participant, tap.codecs, wait, self._since)
                 tap.take_packets(self._on_packet)
             elif transceiver.kind == "video" and self._video is None:
                 self._video = tap = Tap(transceiver, self._on_video_report)
@@ -107,8 +108,7 @@ class Receiver:
                 Tap(transceiver, lambda _: None).take_packets(lambda _: None)
                 _log.warning("track ignored", kind=transceiver.kind, participant=self._participant)
         if self._video is not None:
-            leader = self.hearing.clock if self.hearing is not None else None
-            self.sight = Sight(self._participant, self._sampling, self._video_width, leader)
+            self.sight = Sight(self._participant, self._sampling, self._video_width, self._sender)
 
     async def close(self) -> None:
         """Release a connection that `run` was never called for."""
@@ -146,7 +146,7 @@ class Receiver:
         try:
             reason = await self._until_the_end()
             if self.hearing is not None and self._received:
-                for media in self.hearing.flush(self._offset()):
+                for media in self.hearing.flush():
                     await intake.put(media)
             return reason
         finally:
@@ -179,10 +179,14 @@ class Receiver:
         self._failure = error
         self.hang_up("fault")
 
-    def _offset(self) -> float:
-        """Call seconds minus monotonic seconds; the call begins with its first media."""
+    def _since(self, at: float) -> float:
+        """Monotonic second of the call's second 0; the call begins with its first media."""
         assert self._intake is not None
-        return self._intake.now() - time.monotonic()
+        return self._intake.since(at)
+
+    def _sender(self) -> float | None:
+        """Monotonic seconds at second 0 of the sender's clock, as the sound has it."""
+        return self.hearing.sender if self.hearing is not None else None
 
     def _on_packet(self, packet: RtpPacket) -> None:
         self._latest, self._received = packet.arrived, True
@@ -195,14 +199,13 @@ class Receiver:
     async def _hear(self, hearing: Hearing, intake: Intake) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(hearing.buffer.deadline):
+                async with asyncio.timeout_at(hearing.deadline):
                     await self._arrived.wait()
             self._arrived.clear()
-            offset = self._offset()
             while self._packets:
-                for media in hearing.push(self._packets.popleft(), offset):
+                for media in hearing.push(self._packets.popleft()):
                     await intake.put(media)
-            for media in hearing.pop(time.monotonic(), offset):
+            for media in hearing.pop(time.monotonic()):
                 await intake.put(media)
 
     def _on_picture(self, frame: EncodedFrame) -> None:
@@ -212,7 +215,7 @@ class Receiver:
             if len(self._pictures) > _PACKETS:
                 self._pictures.clear()
         elif self.sight is not None:
-            self.sight.push(frame, self._offset())
+            self.sight.push(frame, self._since(frame.arrived))
 
     def _on_picture_lost(self) -> None:
         if self.sight is not None:

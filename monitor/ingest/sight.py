@@ -23,8 +23,9 @@ from av.video.codeccontext import VideoCodecContext
 
 from monitor.channel import ChannelClosedError
 from monitor.ingest.aiortc_adapter import EncodedFrame, SenderReport
-from monitor.ingest.alignment import TrackClock, unwrapped
 from monitor.ingest.convert import VideoSampler
+from monitor.ingest.jitter import unwrapped
+from monitor.ingest.pictureclock import PictureClock, Reports
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
 from monitor.sampling import Sampling
@@ -64,10 +65,19 @@ class Sight:
     """Decodes one track; every method but `decode` belongs to the event loop."""
 
     def __init__(
-        self, participant: str, sampling: Sampling, width: int, leader: TrackClock | None
+        self,
+        participant: str,
+        sampling: Sampling,
+        width: int,
+        sender: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`sampling` and `width` limit what is handed on; `leader` is the audio track's clock."""
-        self.clock = TrackClock(leader)
+        """`sampling` and `width` limit what is handed on.
+
+        `sender`: monotonic seconds at second 0 of the sender's clock, as the sound has it.
+        """
+        self.clock = PictureClock()
+        self.reports = Reports()
+        self._sender = sender
         self.counts = SightCounts()
         self.keep: PacketTarget | None = None
         """Where pictures go as they came; None when nobody keeps evidence."""
@@ -75,6 +85,8 @@ class Sight:
         self._participant = participant
         self._sampling, self._width = sampling, width
         self._timestamp = 0
+        self._latest = float("-inf")
+        """Monotonic seconds of the latest picture."""
         self._queue: deque[tuple[EncodedFrame, float]] = deque()
         self._ready = threading.Condition()
         self._closed = False
@@ -98,14 +110,10 @@ class Sight:
             self.lost()
         self._every = every
 
-    def push(self, frame: EncodedFrame, offset: float) -> None:
-        """Take a picture in; `offset` is call seconds minus monotonic seconds."""
+    def push(self, frame: EncodedFrame, since: float) -> None:
+        """Take a picture in; `since` is the monotonic second of the call's second 0."""
         self.counts.complete += 1
-        if self.ssrc != frame.ssrc:
-            self.ssrc, self._timestamp = frame.ssrc, frame.timestamp
-            self.clock.restart()
-        self._timestamp = unwrapped(frame.timestamp, self._timestamp)
-        at = self.clock.time(self._timestamp / RATE, max(0.0, frame.arrived + offset))
+        at = max(0.0, self._time(frame) - since)
         if self._key_since is not None:
             waited = frame.arrived - self._key_since
             if waited < _PATIENCE and not is_key_frame(frame.codec, frame.data):
@@ -131,6 +139,19 @@ class Sight:
             self._queue.append((frame, at))
             self._ready.notify()
 
+    def _time(self, frame: EncodedFrame) -> float:
+        """Monotonic seconds of a picture; time never runs backwards."""
+        if self.ssrc != frame.ssrc:
+            self.ssrc, self._timestamp = frame.ssrc, frame.timestamp
+            self.clock.restart()
+            self.reports.clear()
+        self._timestamp = unwrapped(frame.timestamp, self._timestamp)
+        stamp, sender, offset = self._timestamp / RATE, self._sender(), self.reports.offset
+        led = None if sender is None or offset is None else sender + offset
+        self.clock.take(stamp, frame.arrived, led)
+        self._latest = max(self._latest, self.clock.time(stamp))
+        return self._latest
+
     def _is_due(self, frame: EncodedFrame, every: float) -> bool:
         """Whether a picture is decoded while only key frames are."""
         due = frame.arrived - self._key_at >= _DUE * every
@@ -142,7 +163,7 @@ class Sight:
     def report(self, report: SenderReport) -> None:
         """Take in what the sender says about this track's time."""
         if report.ssrc == self.ssrc:
-            self.clock.report(unwrapped(report.timestamp, self._timestamp) / RATE, report.sender)
+            self.reports.add(unwrapped(report.timestamp, self._timestamp) / RATE, report.sender)
 
     def lost(self) -> None:
         """A picture was given up: what follows refers to it."""

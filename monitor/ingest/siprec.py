@@ -162,7 +162,7 @@ class SiprecSource:
                 silent = self._silent()
                 if silent is not None:
                     return silent
-                deadlines = [s.hearing.buffer.deadline for s in self._streams.values() if s.hearing]
+                deadlines = [s.hearing.deadline for s in self._streams.values() if s.hearing]
                 until = min([time.monotonic() + _TICK, *(d for d in deadlines if d is not None)])
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(until):
@@ -233,7 +233,8 @@ class SiprecSource:
         if not stream.voice.scored or stream.port is None:
             return
         codecs = dict(stream.line.codecs)
-        stream.hearing = Hearing(stream.voice.participant, codecs, self.options.jitter_wait)
+        wait = self.options.jitter_wait
+        stream.hearing = Hearing(stream.voice.participant, codecs, wait, intake.since)
         stream.hearing.keep = intake.encoded
         if stream.voice.participant not in self._announced:
             self._announced.add(stream.voice.participant)
@@ -250,22 +251,17 @@ class SiprecSource:
         if stream.held_since is not None:
             await self._book_hold(stream, intake)
             return
-        if not stream.packets and hearing.buffer.deadline is None:
-            return
-        now = time.monotonic()
-        # The call begins with its first packet.
-        offset = intake.now() - now
         while stream.packets:
-            for media in hearing.push(stream.packets.popleft(), offset):
+            for media in hearing.push(stream.packets.popleft()):
                 await intake.put(media)
-        for media in hearing.pop(now, offset):
+        for media in hearing.pop(time.monotonic()):
             await intake.put(media)
 
     async def _flush(self, stream: _Stream, intake: Intake) -> None:
         """Hand over all that has come, and account for a hold."""
         await self._hear(stream, intake)
-        if stream.hearing is not None and stream.hearing.buffer.deadline is not None:
-            for media in stream.hearing.flush(intake.now() - time.monotonic()):
+        if stream.hearing is not None:
+            for media in stream.hearing.flush():
                 await intake.put(media)
 
     async def _book_hold(self, stream: _Stream, intake: Intake) -> None:

@@ -6,7 +6,6 @@ import av
 from av.stream import Stream
 
 from monitor import log
-from monitor.ingest.convert import seconds
 from monitor.ingest.lowrate import LowRatePictures, LowRateSound
 from monitor.packet import AS_ARRIVED, EncodedPacket, Encoding, PacketTarget
 from monitor.types import AudioFrame, VideoFrame
@@ -26,11 +25,10 @@ class Tape:
         self._sound = LowRateSound(keep) if "audio" in foreign else None
         self._pictures = LowRatePictures(keep) if "video" in foreign else None
 
-    def packet(self, packet: "av.Packet[Stream]", at: float) -> None:
-        """Take a packet that is heard or shown at call second `at`."""
+    def packet(self, packet: "av.Packet[Stream]", at: float, length: float) -> None:
+        """Take a packet that is heard for so many seconds, or shown, at call second `at`."""
         encoding = self._encodings.get(packet.stream_index)
         if encoding is not None:
-            length = seconds(packet.duration, packet.time_base) or 0.0
             key = packet.is_keyframe or encoding.kind == "audio"
             payload = bytes(packet)
             self._keep(EncodedPacket(self._participant, encoding, payload, at, length, key))

@@ -2,109 +2,95 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import av
 import numpy as np
 
-from monitor import log
-from monitor.ingest.convert import AudioConverter, ends_block
-from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed
-from monitor.ingest.g711 import Codec, Samples
-from monitor.ingest.streamclock import Reorder, StreamClock
+from monitor.ingest.dialect import Chunk, Ended, Message, Paused, Resumed, TelephonyError, Wire
+from monitor.ingest.g711 import Codec
+from monitor.ingest.reorder import Reorder
+from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
-from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Tracks, Waveform
-
-_log = log.get(__name__)
+from monitor.types import AudioFrame, Gap, LostReason, Span, Tracks
 
 _PAUSE_TICK = 0.5
 """Seconds after which a lasting pause is booked again, before it would count as idle."""
-_SEAM = 0.01
-"""Seconds between two frames that still are one: the resampler holds back a little."""
+_MISREAD = 3.0
+"""Seconds for which samples may come at another rate than was agreed before the stream ends."""
 _ENCODED = {Codec.MULAW: "pcm_mulaw", Codec.ALAW: "pcm_alaw", Codec.L16: "pcm_s16le"}
 
 
 class _Voice:
     """One participant's way from chunks to frames."""
 
-    def __init__(self, participant: str, clock: StreamClock, keep: PacketTarget | None) -> None:
+    def __init__(
+        self, participant: str, since: Callable[[float], float], keep: PacketTarget | None
+    ) -> None:
         """`keep` takes what arrived, as it arrived."""
-        self.clock = clock
         self._participant = participant
         self._keep = keep
+        self._since = since
         self._reorder = Reorder()
-        self._converter = AudioConverter()
         self._rate = 0
-        self._waiting: list[Samples] = []
-        """Not converted yet, at `_rate` and without a hole."""
-        self._begin = 0.0
-        """Call seconds at which they begin."""
-        self._taken: float | None = None
-        """Call seconds up to which audio was taken in."""
-        self._sent = 0.0
-        """Stream seconds received, for dialects without timestamps."""
         self.heard: float | None = None
         """Call seconds up to which audio was handed over."""
+        self._misread: float | None = None
+        """Monotonic seconds since which samples come at another rate than was agreed."""
+        self.forget()
 
-    def push(self, chunk: Chunk) -> Iterator[tuple[float, Waveform]]:
-        """Yield call time and audio that is ready."""
-        for ordered in self._reorder.push(chunk):
-            yield from self._convert(ordered)
+    def forget(self) -> None:
+        """Begin anew where the next chunk arrives."""
+        self._track = Soundtrack(self._participant, self._since)
 
-    def flush(self) -> Iterator[tuple[float, Waveform]]:
-        """Yield what is left, and be ready for a new stretch."""
-        for ordered in self._reorder.flush():
-            yield from self._convert(ordered)
-        yield from self._tail()
+    def push(self, chunk: Chunk, arrived: float) -> Iterator[Heard]:
+        """Yield what is ready; raises TelephonyError if it has another rate than was agreed."""
+        for ordered, at in self._reorder.push(chunk, arrived):
+            yield from self._noted(self._hear(ordered, at))
+        self._check(arrived)
 
-    def _convert(self, chunk: Chunk) -> Iterator[tuple[float, Waveform]]:
-        stream = self._sent if chunk.time is None else chunk.time
-        self._sent = stream + chunk.duration
-        at = self.clock.place(stream, chunk.duration)
-        if at is None or not len(chunk.samples):
-            return
-        joins = self._taken is not None and abs(at - self._taken) < _SEAM
-        if self._taken is not None and joins and self._rate in (0, chunk.rate):
-            at = self._taken
-        elif self._taken is not None or self._rate not in (0, chunk.rate):
-            yield from self._tail()
+    def pop(self, now: float) -> Iterator[Heard]:
+        """Yield what waits no longer at monotonic second `now`."""
+        yield from self._noted(self._track.pop(now))
+
+    def flush(self) -> Iterator[Heard]:
+        """Yield what is left."""
+        for ordered, at in self._reorder.flush():
+            yield from self._noted(self._hear(ordered, at))
+        yield from self._noted(self._track.flush())
+
+    def _hear(self, chunk: Chunk, arrived: float) -> Iterator[Heard]:
         self._rate = chunk.rate
-        if self._keep is not None and chunk.wire is not None:
-            encoding = Encoding("audio", _ENCODED[chunk.wire.codec], chunk.rate, 1)
-            own = chunk.wire.own()
-            self._keep(EncodedPacket(self._participant, encoding, own, at, chunk.duration, True))
-        if not self._waiting:
-            self._begin = at
-        self._waiting.append(chunk.samples)
-        self._taken = at + chunk.duration
-        if ends_block(at, self._taken):
-            yield from self._block()
-
-    def _block(self) -> Iterator[tuple[float, Waveform]]:
-        """Convert what waits."""
-        if not self._waiting:
-            return
-        samples = np.concatenate(self._waiting)[None]
-        self._waiting.clear()
+        samples = np.ascontiguousarray(chunk.samples)[None]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        frame.sample_rate = self._rate
-        at = self._begin
-        if self.heard is not None and abs(at - self.heard) < _SEAM:
-            at = self.heard
-        yield from self._timed(at, self._converter.convert(frame))
+        frame.sample_rate = chunk.rate
+        wire, keep = chunk.wire, None
+        if self._keep is not None and wire is not None:
+            keep = partial(self._kept, self._keep, wire, chunk.rate)
+        yield from self._track.push(Sounding([frame], keep), arrived, chunk.time, lost=chunk.lost)
 
-    def _tail(self) -> Iterator[tuple[float, Waveform]]:
-        yield from self._block()
-        if self.heard is not None and self._rate:
-            yield from self._timed(self.heard, self._converter.flush())
-        self._converter = AudioConverter()
-        self._rate = 0
+    def _kept(self, keep: PacketTarget, wire: Wire, rate: int, at: float, length: float) -> None:
+        encoding = Encoding("audio", _ENCODED[wire.codec], rate, 1)
+        keep(EncodedPacket(self._participant, encoding, wire.own(), at, length, True))
 
-    def _timed(self, at: float, samples: Waveform) -> Iterator[tuple[float, Waveform]]:
-        self.heard = at + len(samples) / SAMPLE_RATE
-        if len(samples):
-            yield at, samples
+    def _noted(self, heard: Iterator[Heard]) -> Iterator[Heard]:
+        for media in heard:
+            if isinstance(media, AudioFrame):
+                self.heard = media.end
+            yield media
+
+    def _check(self, now: float) -> None:
+        speed = self._track.clock.speed
+        self._misread = None if speed == 1.0 else now if self._misread is None else self._misread
+        if self._misread is not None and now - self._misread > _MISREAD:
+            come = round(speed * self._rate, -2)
+            raise TelephonyError(
+                "rate",
+                f"{self._rate} samples a second and channel were agreed on, {come:.0f} come",
+                TelephonyError.UNSUPPORTED,
+            )
 
 
 class TelephonySource:
@@ -117,25 +103,20 @@ class TelephonySource:
         ingest: str,
         participants: tuple[str, ...],
         others: frozenset[str] = frozenset(),
-        since: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Of the stream's parties, only `participants` are monitored, and `others` once heard.
-
-        `since`: monotonic second of the first sound, if that came before the source was made.
-        """
+        """Of the stream's parties, only `participants` are monitored, and `others` once heard."""
         self.ingest = ingest
+        self._clock = clock
         self._participants = participants
         self._others = others
-        self._since = since
-        self._late = 0.0
-        """Seconds that the message being read has waited since it came."""
         self._voices: dict[str, _Voice] = {}
         self._intake: Intake | None = None
         self._running = asyncio.Event()
         self._ended = asyncio.Event()
         self._reason = "ended"
         self._paused_since: float | None = None
-        self.latest = time.monotonic()
+        self.latest = clock()
         """Monotonic seconds of the latest media."""
         self.received = False
         """Whether there was any media."""
@@ -152,20 +133,23 @@ class TelephonySource:
             self._ended.set()
 
     async def feed(self, message: Message, arrived: float | None = None) -> None:
-        """Take what a parser read; `arrived`: monotonic seconds, if it did not come just now."""
+        """Take what a parser read; `arrived`: monotonic seconds, if it did not come just now.
+
+        Raises TelephonyError for sound that is not what was agreed on.
+        """
         await self._running.wait()
         intake = self._intake
         if intake is None:
             return
-        self._late = 0.0 if arrived is None else time.monotonic() - arrived
         if isinstance(message, Chunk):
             # What a platform sends while it is paused is not monitored: it said so.
             if message.participant in self._others:
                 await self._meet(message.participant, intake)
             if message.participant in self._participants and not self.paused:
-                self.latest, self.received = time.monotonic(), True
+                self.latest, self.received = self._clock(), True
                 voice = self._voice(message.participant, intake)
-                await self._hand_over(message.participant, voice.push(message), intake)
+                at = self.latest if arrived is None else arrived
+                await self._hand_over(voice.push(message, at), intake)
         elif isinstance(message, Paused):
             if not self.paused:
                 await self._flush(intake)
@@ -173,16 +157,14 @@ class TelephonySource:
         elif isinstance(message, Resumed):
             await self._book_pause(intake)
             self._paused_since = None
-            self.latest = time.monotonic()
+            self.latest = self._clock()
             for voice in self._voices.values():
-                voice.clock.forget()
+                voice.forget()
         elif isinstance(message, Ended):
             self.hang_up("ended")
 
     async def run(self, intake: Intake) -> str:
         """Pass on what is fed until the stream ends."""
-        if self._since is not None:
-            intake.begin(self._since)
         for participant in self._participants:
             await intake.put(Tracks(participant, audio=True, video=False))
         self._intake = intake
@@ -193,6 +175,8 @@ class TelephonySource:
                     await self._ended.wait()
             except TimeoutError:
                 await self._book_pause(intake)
+            for voice in list(self._voices.values()):
+                await self._hand_over(voice.pop(self._clock()), intake)
         await self._book_pause(intake)
         await self._flush(intake)
         return self._reason
@@ -206,21 +190,16 @@ class TelephonySource:
     def _voice(self, participant: str, intake: Intake) -> _Voice:
         voice = self._voices.get(participant)
         if voice is None:
-            # Tracks of one stream share its clock.
-            other = next((v.clock.offset for v in self._voices.values()), None)
-            clock = StreamClock(lambda: intake.now() - self._late, other)
-            voice = self._voices[participant] = _Voice(participant, clock, intake.encoded)
+            voice = self._voices[participant] = _Voice(participant, intake.since, intake.encoded)
         return voice
 
-    async def _hand_over(
-        self, participant: str, ready: Iterator[tuple[float, Waveform]], intake: Intake
-    ) -> None:
-        for at, samples in ready:
-            await intake.put(AudioFrame(participant, at, samples))
+    async def _hand_over(self, ready: Iterator[Heard], intake: Intake) -> None:
+        for media in ready:
+            await intake.put(media)
 
     async def _flush(self, intake: Intake) -> None:
-        for participant, voice in self._voices.items():
-            await self._hand_over(participant, voice.flush(), intake)
+        for voice in self._voices.values():
+            await self._hand_over(voice.flush(), intake)
 
     async def _book_pause(self, intake: Intake) -> None:
         if self._paused_since is None:

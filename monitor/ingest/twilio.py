@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from monitor.ingest.anomaly import Anomaly, AnomalyKind
@@ -10,6 +10,7 @@ from monitor.ingest.dialect import (
     AGENT,
     REMOTE,
     Begin,
+    Chunk,
     Early,
     Ended,
     Message,
@@ -40,12 +41,14 @@ class JsonDialect:
     """Key of the sample rate in the media format."""
     silent: frozenset[str]
     """Events without meaning for monitoring."""
+    order: str = ""
+    """Key in `media` of its number, where messages may come out of order."""
 
 
 DIALECTS: Mapping[str, JsonDialect] = {
     "twilio": JsonDialect("callSid", "mediaFormat", "sampleRate", frozenset({"dtmf", "mark"})),
     "telnyx": JsonDialect(
-        "call_control_id", "media_format", "sample_rate", frozenset({"dtmf", "mark"})
+        "call_control_id", "media_format", "sample_rate", frozenset({"dtmf", "mark"}), "chunk"
     ),
     "plivo": JsonDialect(
         "callId",
@@ -187,8 +190,17 @@ class JsonParser:
             time = None if milliseconds is None else milliseconds / 1000
         except MessageError as error:
             yield error.anomaly
+        place = None
+        try:
+            place = number(media, self._dialect.order, "media.") if self._dialect.order else None
+        except MessageError as error:
+            yield error.anomaly
         if (sound := self._sounds.get(name)) is not None:
-            yield from sound.read(payload, time)
+            for found in sound.read(payload, time):
+                if place is not None and isinstance(found, Chunk):
+                    # Pieces of a long message stay together.
+                    found, place = replace(found, number=int(place)), None
+                yield found
 
     def _meet(self, name: str) -> Iterator[Message]:
         """Find out whom a track carries that is heard for the first time."""

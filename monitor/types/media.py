@@ -102,6 +102,9 @@ class LostReason(StrEnum):
     """The recording goes on and has nothing of this track here."""
     TRUNCATED = "truncated"
     """The recording ends before its container says it does."""
+    FORMAT = "format"
+    """What came has another sample rate, or other channels, than was agreed: no voice of this speed
+    is scored."""
     INTERRUPTED = "interrupted"
     """The machine that monitored the call was lost."""
     FAULT = "fault"
@@ -115,6 +118,23 @@ class Gap:
     participant: str
     span: Span
     reason: LostReason
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How the clock of a participant's sound runs, and what was done about it since the last."""
+
+    participant: str
+    skew: float | None
+    """Share by which the sender's clock is slow against ours; None while unknown."""
+    factor: float
+    """Seconds that stamps count for each second of sound; 1 where they are right or irregular."""
+    speed: float
+    """Seconds of sound that come each second, where that is no matter of a clock; else 1."""
+    stretched: float
+    """Seconds by which sound was stretched and squeezed to follow the wall."""
+    cut: float
+    """Seconds of sound thrown away because there was no room for them."""
 
 
 Quality = Mapping[str, float]

@@ -215,8 +215,7 @@ class Stream:
                 TelephonyError.VIOLATION,
             )
         label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
-        since = self._early[0][0] if self._early else None
-        source = TelephonySource(self._ingest, scored, wanted - set(scored), since)
+        source = TelephonySource(self._ingest, scored, wanted - set(scored))
         self.take_slot()
         first = scored[0] if scored else REMOTE
         self._call = self._registry.start(source, first, label, self._ended)

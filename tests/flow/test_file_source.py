@@ -27,7 +27,8 @@ class Collector:
     def now(self) -> float:
         return 0.0
 
-    def begin(self, at: float) -> None: ...
+    def since(self, at: float) -> float:
+        return at
 
     async def put(self, media: Media) -> None:
         self.media.append(media)

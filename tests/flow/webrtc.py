@@ -42,13 +42,13 @@ class MemoryIntake:
     key_frames: float | None = None
 
     def now(self) -> float:
-        if self.began is None:
-            self.began = time.monotonic()
-        return time.monotonic() - self.began
+        at = time.monotonic()
+        return at - self.since(at)
 
-    def begin(self, at: float) -> None:
+    def since(self, at: float) -> float:
         if self.began is None:
             self.began = at
+        return self.began
 
     async def put(self, media: Media) -> None:
         self.media.append(media)

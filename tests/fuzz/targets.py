@@ -32,6 +32,7 @@ from monitor.ingest.whip import OfferError, read_candidates, read_offer
 from monitor.sip.digest import Digest
 from monitor.sip.message import MalformedError, SipError, read, reply, tag
 from monitor.sip.recording import read_content, read_timer
+from monitor.types import AudioFrame, Timing
 
 SESSION = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
 SECTION = (
@@ -169,14 +170,16 @@ def jitter(data: bytes) -> None:
 def hearing(data: bytes) -> None:
     """Packets whose payload is decoded: call time never runs backwards far."""
     codecs = {96: "opus", 97: "pcmu", 98: "pcma", 99: "g722", 100: "g729"}
-    heard = Hearing("remote", codecs, 0.08)
+    heard = Hearing("remote", codecs, 0.08, lambda at: 0.0)
     until = 0.0
     for packet in packets(data):
-        for media in (*heard.push(packet, 0.0), *heard.pop(packet.arrived, 0.0)):
-            end = getattr(media, "end", None) or media.span.end  # type: ignore[union-attr]
+        for media in (*heard.push(packet), *heard.pop(packet.arrived)):
+            if isinstance(media, Timing):
+                continue
+            end = media.end if isinstance(media, AudioFrame) else media.span.end
             assert end >= 0
             until = max(until, end)
-    list(heard.flush(0.0))
+    list(heard.flush())
 
 
 _DIGEST = Digest("sbc", "a password")

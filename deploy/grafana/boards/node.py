@@ -65,6 +65,21 @@ ONE_NODE = Board(
                     about="The log has the cause; workers are begun again.",
                     empty="while nothing failed",
                 ),
+                lines(
+                    "Senders' clocks, median",
+                    "histogram_quantile(0.5, sum by (le) "
+                    f"(rate(monitor_clock_skew_ppm_bucket{{{NODE}}}[$__rate_interval])))",
+                    "millionths slow",
+                    "short",
+                    about="Beyond some hundred, sound is stretched or squeezed.",
+                ),
+                events(
+                    "Sound that follows the wall, seconds",
+                    "monitor_corrected_seconds_total",
+                    "reason",
+                    about="Stretched (or squeezed), or cut; a steady sender needs neither.",
+                    empty="while senders' clocks are right",
+                ),
                 events("Faces found and lost", "monitor_faces_total", "event", empty=NO_VIDEO),
             ),
         ),

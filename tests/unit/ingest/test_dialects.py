@@ -495,7 +495,7 @@ def test_audiohook_from_open_to_closed() -> None:
     (second,) = client.parser.binary(bytes(1600))
     assert isinstance(first, Chunk)
     assert isinstance(second, Chunk)
-    assert (first.time, second.time) == (0.0, 1.7)
+    assert (first.lost, second.lost) == (0.0, 1.5)
     assert client.say("update", {"language": "en-US"}) == []
     assert client.say("close", {"reason": "end"}) == [Ended()]
     assert client.heard[-1]["type"] == "closed"

@@ -24,7 +24,8 @@ class Clock:
     def now(self) -> float:
         return self.at
 
-    def begin(self, at: float) -> None: ...
+    def since(self, at: float) -> float:
+        return 0.0
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)

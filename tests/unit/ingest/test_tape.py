@@ -39,7 +39,11 @@ def test_a_demuxer_s_packets_are_kept_as_they_came(tmp_path: Path) -> None:
         tape = Tape("remote", kept.append, [*container.streams])
         for packet in container.demux():
             if packet.size and packet.pts is not None and packet.time_base is not None:
-                tape.packet(packet, float(packet.pts * packet.time_base))
+                tape.packet(
+                    packet,
+                    float(packet.pts * packet.time_base),
+                    float((packet.duration or 0) * packet.time_base),
+                )
         tape.frame(noise(0.0, 1.0, 0.1))
         tape.frame(picture(0.0))
     again = remux(kept)
@@ -59,7 +63,7 @@ def test_what_cannot_be_kept_is_encoded_small(tmp_path: Path, codec: str, suffix
         tape = Tape("remote", kept.append, [*container.streams])
         for packet in container.demux():
             if packet.size:
-                tape.packet(packet, 0.0)
+                tape.packet(packet, 0.0, 0.0)
         assert kept == []
         tape.frame(noise(3.0, 1.0, 0.1))
     made = remux(kept)

@@ -1,0 +1,36 @@
+"""How the clocks of a call's participants run, told to log and metrics."""
+
+from monitor import log
+from monitor.metrics import Metrics
+from monitor.types import Timing
+
+_log = log.get(__name__)
+
+
+class Timings:
+    """The latest of each participant of one call."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Timing] = {}
+
+    def take(self, timing: Timing, call: str, metrics: Metrics) -> None:
+        """Take in how a participant's clock runs; say once what is wrong with it."""
+        known = self._known.get(timing.participant, Timing(timing.participant, None, 1, 1, 0, 0))
+        self._known[timing.participant] = timing
+        if timing.factor not in (1.0, known.factor):
+            _log.warning(
+                "stamps count another time than sound lasts",
+                call=call,
+                factor=timing.factor,
+            )
+        if timing.speed != 1.0 and known.speed == 1.0:
+            _log.warning(
+                "sound of another format",
+                call=call,
+                speed=round(timing.speed, 2),
+                detail="so many seconds of sound come each second: another rate, or channels?",
+            )
+        if timing.skew is not None:
+            metrics.skew.observe(timing.skew * 1e6)
+        metrics.corrected.labels("stretched").inc(timing.stretched)
+        metrics.corrected.labels("cut").inc(timing.cut)
