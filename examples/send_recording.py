@@ -1,47 +1,39 @@
-"""Streams a WAV file as a call centre's platform would: mu-law by WebSocket, in Twilio's words.
+"""Streams a recording as a call centre's platform would: 16-bit samples by WebSocket.
 
     pip install av websockets
-    TOKEN=... python send_recording.py call.wav ws://127.0.0.1:8080/telephony/twilio
+    TOKEN=... python send_recording.py call.wav ws://127.0.0.1:8080
 
 The call appears in the console, and is judged while it is sent.
 """
 
 import asyncio
-import base64
-import json
 import os
 import sys
+import time
 
 import av
 import websockets
 
+RATE = 16_000
+
 
 def packets(path: str) -> list[bytes]:
-    """20 ms of 8 kHz mu-law each."""
-    encoder = av.CodecContext.create("pcm_mulaw", "w")
-    encoder.sample_rate, encoder.layout, encoder.format = 8000, "mono", "s16"
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=8000, frame_size=160)
+    """20 ms of mono, little-endian, each."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE, frame_size=RATE // 50)
     with av.open(path) as recording:
         frames = [f for frame in recording.decode(audio=0) for f in resampler.resample(frame)]
-    return [bytes(packet) for frame in frames for packet in encoder.encode(frame)]
+    return [bytes(frame.planes[0])[: 2 * frame.samples] for frame in frames]
 
 
-async def send(path: str, url: str) -> None:
-    """Open a stream, send the sound at its own pace, and say that it is over."""
+async def send(path: str, monitor: str) -> None:
+    """Open a stream and send the sound at its own pace; the call ends with the connection."""
+    url = f"{monitor}/telephony/freeswitch?rate={RATE}&call=example"
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
-    async with websockets.connect(url, additional_headers=headers) as stream:
-        form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
-        start = {"streamSid": "MZ1", "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
-        await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+    async with websockets.connect(url, additional_headers=headers, proxy=None) as stream:
+        began = time.monotonic()
         for number, packet in enumerate(packets(path)):
-            media = {
-                "track": "inbound",
-                "timestamp": str(20 * number),
-                "payload": base64.b64encode(packet).decode(),
-            }
-            await stream.send(json.dumps({"event": "media", "streamSid": "MZ1", "media": media}))
-            await asyncio.sleep(0.02)
-        await stream.send(json.dumps({"event": "stop", "streamSid": "MZ1"}))
+            await asyncio.sleep(began + number / 50 - time.monotonic())
+            await stream.send(packet)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_a_streamed_recording_alerts_the_receiver(recordings: Recordings, tmp_pa
         url = f"http://127.0.0.1:{port}/"
         settings = f'[[webhooks]]\nname = "desk"\nurl = "{url}"\nsecret = "{SECRET}"\n'
         with Service(tmp_path, settings) as service:
-            stream = service.url.replace("http", "ws", 1) + "/telephony/twilio"
+            stream = service.url.replace("http", "ws", 1)
             voice = str(recordings.voice(SYNTHETIC).wav16)
             sender = Process(
                 [sys.executable, str(EXAMPLES / "send_recording.py"), voice, stream],
