@@ -109,6 +109,7 @@ class Soundtrack:
             return
         at = max(0.0, at)
         if placed.misread:
+            self._given = at if self._given is None else self._given
             yield from self._gap(end, LostReason.FORMAT)
             return
         if placed.silent:
@@ -140,9 +141,11 @@ class Soundtrack:
         yield from self._hand_on(self._begin, samples)
 
     def _hand_on(self, at: float, samples: Waveform) -> Iterator[AudioFrame]:
+        if not len(samples):
+            return
         if self._given is None:
             self._given = at
-        if self._stretch is not None and len(samples):
+        if self._stretch is not None:
             samples = self._stretch.convert(samples, at)
         elif abs(at - self._given) >= _SEAM:
             self._given = at
