@@ -19,9 +19,9 @@ from monitor.decision.reference import ScoredWindow
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Model, sha256
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711, through_mobile
 from monitor.training.clips import Clip, Split, fraction
 from monitor.training.codecs import codec_named
+from monitor.training.lines import through_g711, through_mobile
 from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,

@@ -12,9 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from monitor.training.codecs import CODECS, Codec, codec_named, through_codec
-from monitor.training.packets import CONCEALMENTS, REPEAT, lose_packets
+from monitor.training.packets import CONCEALMENTS, lose_packets
 from monitor.training.processing import control_gain, suppress_noise
-from monitor.types import SAMPLE_RATE, Waveform
+from monitor.types import SAMPLE_RATE
 
 Signals = NDArray[np.float32]
 """Shape (recordings, samples), 16 kHz."""
@@ -35,8 +35,12 @@ class ChannelOdds:
     """Low-pass, high-pass or both."""
     telephone: float = 0.35
     """8 kHz and a companding quantiser: G.711."""
-    codec: float = 0.3
+    codec: float = 0.45
     """A real encoder and decoder: the dearest impairment by far."""
+    tandem: float = 0.2
+    """Share of the channels with a codec that pass a second one: from network to network."""
+    presented: float = 0.12
+    """Out of a loudspeaker in a small room, and into the telephone."""
     gain_control: float = 0.15
     noise_removal: float = 0.15
     loss: float = 0.3
@@ -73,6 +77,9 @@ class ChannelDraw:
     codec: Codec | None
     bit_rate: int
     """Of the codec, bit/s."""
+    onward: Codec | None
+    """The codec of a second network, behind the first."""
+    onward_bit_rate: int
     loss: float
     """Probability that a packet is lost."""
     conceal: str
@@ -103,16 +110,24 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
             level -= np.minimum(np.maximum(frequency - top, 0) * slope, 80)
         if rng.random() < 0.6:
             level -= np.minimum(np.maximum(rng.uniform(50, 350) - frequency, 0) * slope, 40)
-    coded = rng.random() < odds.codec
-    codec = CODECS[int(rng.choice(len(CODECS), p=_CODEC_SHARES))] if coded else None
+    presented = rng.random() < odds.presented
+    if presented:
+        level += _loudspeaker(frequency, rng)
+    codec, bit_rate = _draw_codec(rng) if rng.random() < odds.codec else (None, 0)
+    onward, onward_bit_rate = (
+        _draw_codec(rng) if codec and rng.random() < odds.tandem else (None, 0)
+    )
     loss = rng.uniform(0.01, 0.12) if rng.random() < odds.loss else 0.0
     if loss and codec is None and rng.random() < odds.lossy_opus:
         codec = codec_named("opus-low")
+        bit_rate = int(rng.choice(codec.bit_rates))
     return ChannelDraw(
         seed=int(rng.integers(2**32)),
         gain=float(10 ** rng.uniform(-1.5, 0)),
         response=(10 ** (level / 20)).astype(np.float32),
-        reverberation=rng.uniform(0.08, 0.7) if rng.random() < odds.reverberation else 0.0,
+        reverberation=(
+            rng.uniform(0.08, 0.7) if presented or rng.random() < odds.reverberation else 0.0
+        ),
         direct=rng.uniform(-2, 15),
         snr=rng.uniform(5, 32) if rng.random() < odds.noise else np.inf,
         noise_slope=rng.uniform(0, 2),
@@ -128,13 +143,32 @@ def draw_channel(rng: Generator, odds: ChannelOdds | None = None) -> ChannelDraw
         ),
         telephone=str(telephone),
         codec=codec,
-        bit_rate=int(rng.choice(codec.bit_rates)) if codec and codec.bit_rates else 0,
+        bit_rate=bit_rate,
+        onward=onward,
+        onward_bit_rate=onward_bit_rate,
         loss=loss,
         conceal=str(rng.choice(CONCEALMENTS)),
         clip=rng.uniform(0.2, 0.8) if rng.random() < odds.clipping else 1.0,
-        cubic=rng.uniform(-0.4, 0.4) if rng.random() < odds.nonlinearity else 0.0,
+        cubic=(rng.uniform(-0.4, 0.4) if presented or rng.random() < odds.nonlinearity else 0.0),
         impulses=rng.uniform(0.001, 0.02) if rng.random() < odds.impulses else 0.0,
     )
+
+
+def _draw_codec(rng: Generator) -> tuple[Codec, int]:
+    """A codec and one of its bit rates."""
+    codec = CODECS[int(rng.choice(len(CODECS), p=_CODEC_SHARES))]
+    return codec, int(rng.choice(codec.bit_rates)) if codec.bit_rates else 0
+
+
+def _loudspeaker(frequency: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
+    """Response in dB: no bass below a few hundred hertz, and some resonances."""
+    lowest = rng.uniform(120, 600)
+    level = -rng.uniform(6, 18) * np.log2(np.maximum(lowest / np.maximum(frequency, 30), 1))
+    for _ in range(int(rng.integers(2, 6))):
+        centre, width = rng.uniform(400, 6000), rng.uniform(0.1, 0.5)
+        distance = np.log2(np.maximum(frequency, 30) / centre) / width
+        level += rng.uniform(-8, 8) * np.exp(-(distance**2))
+    return level
 
 
 def transmit(signals: Signals, channel: ChannelDraw) -> Signals:
@@ -159,11 +193,19 @@ def transmit(signals: Signals, channel: ChannelDraw) -> Signals:
     if channel.gain_control:
         out = control_gain(out, *channel.gain_control)
     # From a mobile or voice-over-IP leg a call goes on through G.711, hardly the other way round.
-    relayed = channel.codec is not None and channel.codec.rate == NARROW_RATE
+    chain = [
+        (codec, rate)
+        for codec, rate in (
+            (channel.codec, channel.bit_rate),
+            (channel.onward, channel.onward_bit_rate),
+        )
+        if codec
+    ]
+    relayed = any(codec.rate == NARROW_RATE for codec, _ in chain)
     if channel.telephone and not relayed:
         out = _telephone(out, channel.telephone, channel.gain)
-    if channel.codec:
-        out = np.stack([through_codec(one, channel.codec, channel.bit_rate) for one in out])
+    for codec, rate in chain:
+        out = np.stack([through_codec(one, codec, rate) for one in out])
     if channel.telephone and relayed:
         out = _telephone(out, channel.telephone, channel.gain)
     if channel.loss:
@@ -245,32 +287,6 @@ def resample(signals: Signals, length: int) -> Signals:
     spectrum = np.fft.rfft(signals)[:, : length // 2 + 1]
     out: Signals = (np.fft.irfft(spectrum, length) * (length / samples)).astype(np.float32)
     return out
-
-
-def through_g711(samples: Waveform) -> Waveform:
-    """8 kHz, mu-law at -20 dB below full scale, back to 16 kHz; length and level kept.
-
-    The level matters: mu-law adds more noise to quiet signals, and recordings come at all
-    levels. Telephone networks deliver speech near that level.
-    """
-    level = float(np.sqrt(np.mean(np.square(samples)))) + 1e-9
-    loud = samples * np.float32(0.1 / level)
-    narrow = resample(loud[None], len(samples) * NARROW_RATE // SAMPLE_RATE)
-    coded = compand(narrow, "mu").astype(np.float32)
-    back: Waveform = resample(coded, len(samples))[0] * np.float32(level / 0.1)
-    return back
-
-
-def through_mobile(samples: Waveform, bit_rate: int = 7_400) -> Waveform:
-    """AMR, by default as of a mobile telephone at the edge of its cell; length and level kept."""
-    return through_codec(samples, codec_named("amr"), bit_rate)
-
-
-def through_poor_network(samples: Waveform) -> Waveform:
-    """Opus at 12 kb/s of which 5 % of the packets are lost and concealed; the same every time."""
-    coded = through_codec(samples, codec_named("opus-low"), 12_000)[None]
-    heard: Waveform = lose_packets(coded, 0.05, REPEAT, np.random.default_rng(len(samples)))[0]
-    return heard
 
 
 def _fast_size(samples: int) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from monitor.inference.onnx import Session
 from monitor.training.network import VoiceNetwork
@@ -20,8 +21,17 @@ def export_network(network: VoiceNetwork, path: Path) -> float:
 
     Raises ValueError if a difference exceeds TOLERANCE; the file is then removed.
     """
+    write_graph(network.eval(), path)
+    difference = largest_difference(network, path)
+    if difference > TOLERANCE:
+        path.unlink()
+        raise ValueError(f"ONNX Runtime differs from torch by {difference:.2g}")
+    return difference
+
+
+def write_graph(network: nn.Module, path: Path) -> None:
+    """Write a network that takes `waveform` (batch, samples) and returns `logit` (batch,)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    network = network.eval()
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but takes a second instead of ten, and the network
         # has no branch that tracing could miss; the comparison below covers several lengths.
@@ -38,15 +48,10 @@ def export_network(network: VoiceNetwork, path: Path) -> float:
             opset_version=OPSET,
             dynamo=False,
         )
-    difference = largest_difference(network, path)
-    if difference > TOLERANCE:
-        path.unlink()
-        raise ValueError(f"ONNX Runtime differs from torch by {difference:.2g}")
-    return difference
 
 
 def largest_difference(
-    network: VoiceNetwork, path: Path, seconds: tuple[float, ...] = (1, 3, 4.321, 10)
+    network: nn.Module, path: Path, seconds: tuple[float, ...] = (1, 3, 4.321, 10)
 ) -> float:
     """Largest difference of logits between torch and ONNX Runtime over batches of noise bursts."""
     session = Session(path)

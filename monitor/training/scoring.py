@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from monitor.analysis.speech import SpeechGate
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
-from monitor.training.channel import through_g711, through_mobile, through_poor_network
 from monitor.training.clips import Clip, Split
 from monitor.training.codecs import codec_named, through_codec
 from monitor.training.gate import find_speech
+from monitor.training.lines import through_g711, through_mobile, through_poor_network
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
 from monitor.types import SAMPLE_RATE, Waveform
 
@@ -103,13 +103,16 @@ def _score(job: tuple[Clip, Path, float, Sequence[str]]) -> list[WindowRow]:
 
 
 def through(samples: Waveform, channel: str) -> Waveform:
-    """A recording as one of CHANNELS delivers it, or a codec's "name" or "name bit-rate"."""
+    """A recording as one of CHANNELS delivers it, or codecs: "name" or "name bit-rate", with a
+    plus between two that a call passes one after the other."""
     if channel == CLEAN:
         return samples
     if channel in _LINES:
         return _LINES[channel](samples)
-    name, _, bit_rate = channel.partition(" ")
-    return through_codec(samples, codec_named(name), int(bit_rate or 0))
+    for leg in channel.split("+"):
+        name, _, bit_rate = leg.partition(" ")
+        samples = through_codec(samples, codec_named(name), int(bit_rate or 0))
+    return samples
 
 
 def score_clips(

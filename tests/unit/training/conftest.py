@@ -1,19 +1,22 @@
-"""G.729 is encoded by a Debian package, which CI has."""
+"""Some codecs are encoded by Debian packages, which CI has."""
 
 import os
+from functools import cache
 
 import numpy as np
 import pytest
 
-from monitor.training import channel, g729
-from monitor.training.codecs import CODECS
+from monitor.training import channel
+from monitor.training.codecs import CODECS, Codec, through_codec
+from tests.unit.training.voices import voice
 
 
-@pytest.fixture(scope="session")
-def g729_there() -> bool:
-    """Whether G.729 can be encoded here; in CI it must be."""
+@cache
+def encodable(codec: Codec) -> bool:
+    """Whether a codec's library is here; in CI it must be."""
     try:
-        next(g729.encode(np.zeros(g729.FRAME, np.int16)))
+        rate = max(codec.bit_rates, default=0)
+        through_codec(voice(np.random.default_rng(0), 0.5), codec, rate)
     except RuntimeError:
         if os.environ.get("CI"):
             raise
@@ -22,8 +25,7 @@ def g729_there() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _drawn(g729_there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it cannot be encoded, no channel draws it."""
-    if not g729_there:
-        shares = np.array([codec.weight * (codec.name != "g729") for codec in CODECS])
-        monkeypatch.setattr(channel, "_CODEC_SHARES", shares / shares.sum())
+def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be encoded here, no channel draws."""
+    shares = np.array([codec.weight * encodable(codec) for codec in CODECS])
+    monkeypatch.setattr(channel, "_CODEC_SHARES", shares / shares.sum())

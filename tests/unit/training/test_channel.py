@@ -12,13 +12,12 @@ from monitor.training.channel import (
     compand,
     draw_channel,
     resample,
-    through_g711,
-    through_mobile,
-    through_poor_network,
     transmit,
 )
-from monitor.training.codecs import codec_named, through_codec
+from monitor.training.codecs import Codec, codec_named, through_codec
+from monitor.training.lines import through_g711, through_mobile, through_poor_network
 from monitor.training.packets import CONCEALMENTS, FRAME, PITCH, lose_packets
+from monitor.training.scoring import through
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 
@@ -147,3 +146,35 @@ def test_a_trunk_carries_on_what_a_narrow_codec_left(
     draw = draw_channel(np.random.default_rng(0), NOTHING)
     transmit(_pair(), replace(draw, codec=codec_named(name), telephone="mu"))
     assert passed == order
+
+
+def test_a_call_may_pass_two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+
+    def note(signals: np.ndarray, codec: Codec, _: int) -> np.ndarray:
+        passed.append(codec.name)
+        return signals
+
+    monkeypatch.setattr(channel, "through_codec", note)
+    draw = draw_channel(np.random.default_rng(0), NOTHING)
+    transmit(_pair()[:1], replace(draw, codec=codec_named("amr"), onward=codec_named("gsm")))
+    assert passed == ["amr", "gsm"]
+
+
+def test_a_loudspeaker_takes_the_bass_and_adds_a_room() -> None:
+    odds = replace(NOTHING, presented=1)
+    samples = np.random.default_rng(0).standard_normal((1, 3 * SAMPLE_RATE)).astype(np.float32)
+    bass = []
+    for seed in range(5):
+        drawn = draw_channel(np.random.default_rng(seed), odds)
+        assert drawn.reverberation > 0
+        power = np.abs(np.fft.rfft(transmit(samples, drawn)[0])) ** 2
+        bass.append(power[: 3 * 100].mean() / power.mean())
+    assert max(bass) < 0.3
+
+
+def test_a_tandem_is_one_codec_after_the_other() -> None:
+    speech = voice(np.random.default_rng(4), 1.0)
+    first = through_codec(speech, codec_named("amr"), 7_400)
+    both = through_codec(first, codec_named("g726"), 32_000)
+    np.testing.assert_array_equal(through(speech, "amr 7400+g726 32000"), both)
