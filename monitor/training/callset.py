@@ -22,7 +22,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from monitor.inference.catalogue import sha256
 from monitor.ingest.convert import decode_audio
 from monitor.training.calls import (
     CHANNELS,
@@ -32,6 +31,7 @@ from monitor.training.calls import (
     score_audio,
     scored_calls,
     through_channel,
+    voice_model,
 )
 from monitor.training.clips import Clip, Split, fraction
 from monitor.types import SAMPLE_RATE, Span, Waveform
@@ -194,7 +194,7 @@ def staged_calls(
     clips = [clip for clip in every if clip.split in SPLITS]
     chosen = recipes(clips)
     cache.mkdir(parents=True, exist_ok=True)
-    version = sha256(model)[:12]
+    version = voice_model(model).version
 
     def staged() -> list[StagedCall]:
         with Pool(processes) as pool:
@@ -215,7 +215,7 @@ def plain_calls(
     clips = [clip for clip in every if clip.split in SPLITS]
     cache.mkdir(parents=True, exist_ok=True)
     return _cached(
-        cache / f"plain-{sha256(model)[:12]}-{_digest((clips, CHANNELS))}.pickle",
+        cache / f"plain-{voice_model(model).version}-{_digest((clips, CHANNELS))}.pickle",
         lambda: scored_calls(clips, model, SPLITS, processes),
     )
 

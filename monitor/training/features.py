@@ -6,7 +6,7 @@ shards that are missing.
 """
 
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from monitor.types import Waveform
 PLAN = BatchPlan(seconds=(WINDOW_SECONDS, WINDOW_SECONDS), from_source=1.0, from_copies=0.0)
 """Groups of one source only. The encoder hears what is said, not a vocoder's texture: resyntheses
 would teach the head nothing, and lone fakes against humans from elsewhere only their sources."""
+SHARDS = 200
 _state: tuple[BatchMaker, Encoder] | None = None
 
 
@@ -44,14 +45,14 @@ def encode(encoder: Encoder, waveform: Waveform, size: int = 16) -> NDArray[np.f
 
 
 def cache_features(
-    work: Path, wheels: Path, folder: Path, shards: int, seed: int = 11, processes: int = 2
+    work: Path, wheels: Path, folder: Path, shards: int, processes: int = 2, seed: int = 11
 ) -> None:
     """Compute the shards 0 to `shards` - 1 that are not in the folder yet."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(shards) if not _path(folder, i).exists()]
     if not missing:
         return
-    with get_context("spawn").Pool(processes, _begin, (work, wheels, seed)) as pool:
+    with Pool(processes, _begin, (work, wheels, seed)) as pool:
         for _ in pool.imap_unordered(_shard, [(folder, i) for i in missing]):
             pass
 

@@ -13,6 +13,7 @@ import numpy as np
 from monitor.inference.catalogue import VERSION_DIGITS, sha256
 from monitor.training import ablation, callreport
 from monitor.training.audit import trivial_probe
+from monitor.training.calls import voice_model
 from monitor.training.callset import plain_calls
 from monitor.training.clips import Clip, Split, load_clips, spread, trained_generators
 from monitor.training.coded import coded
@@ -115,7 +116,7 @@ def _score(options: argparse.Namespace) -> None:
 def _scored(options: argparse.Namespace, clips: Sequence[Clip], model: Path) -> Table:
     """The held-out windows under a model."""
     return _kept(
-        options.work / f"windows-{sha256(model)[:VERSION_DIGITS]}.npz",
+        options.work / f"windows-{voice_model(model).version}.npz",
         partial(score_clips, clips, model, processes=options.processes),
     )
 
@@ -166,7 +167,7 @@ def _floor(options: argparse.Namespace) -> None:
 def _policy(options: argparse.Namespace) -> None:
     clips, cache = load_clips(*options.data), options.work / CALLS
     calls = plain_calls(clips, options.model, cache, options.processes)
-    text = policy_text(calls, sha256(options.model)[:VERSION_DIGITS], options.date)
+    text = policy_text(calls, voice_model(options.model).version, options.date)
     options.decision.parent.mkdir(parents=True, exist_ok=True)
     options.decision.write_text(text, encoding="utf-8")
     print(json.dumps({"sha256": sha256(options.decision), "calls": len(calls)}))

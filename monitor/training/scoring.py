@@ -11,15 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.analysis.quality import bandwidth_hz
 from monitor.analysis.speech import SpeechGate
+from monitor.decision.looks import Looks
+from monitor.detectors.second import VoiceSecondLook
 from monitor.inference.onnx import Session
 from monitor.ingest.convert import decode_audio
+from monitor.training.calls import voice_model
 from monitor.training.clips import Clip, Split
 from monitor.training.codecs import codec_named, through_codec
 from monitor.training.gate import find_speech
 from monitor.training.lines import through_g711, through_mobile, through_poor_network
 from monitor.training.windows import HOP_SECONDS, WINDOW_SECONDS, scoring_windows
-from monitor.types import SAMPLE_RATE, Waveform
+from monitor.types import SAMPLE_RATE, AbstentionReason, AudioWindow, Span, Waveform
 
 CLEAN = "clean"
 G711 = "g711"
@@ -64,14 +68,39 @@ class WindowRow:
     logit: float
 
 
-_state: dict[str, tuple[Session, SpeechGate]] = {}
+class WindowScorer:
+    """A model as the service uses it, for windows that belong to no call."""
+
+    def __init__(self, model: Path) -> None:
+        """With a `second.onnx` beside the file, windows are looked at as often as it says."""
+        files = voice_model(model)
+        self._first = Session(model)
+        self._second = VoiceSecondLook(files.second, files.sha256) if files.second else None
+
+    def logit(self, samples: Waveform, speech: float) -> float:
+        """The logit of a window with so many seconds of speech; (samples,)."""
+        first = float(self._first.run({"waveform": samples[None]})[0][0])
+        if self._second is None:
+            return first
+        span = Span(0.0, len(samples) / SAMPLE_RATE)
+        quality = {"bandwidth_hz": bandwidth_hz(samples)}
+        window = AudioWindow("", span, span, samples, speech, 0.0, quality=quality)
+        looks = Looks(self._second)
+        if looks.due(window, first):
+            looks.look(window)
+        fused, _ = looks.fused(window, first)
+        assert not isinstance(fused, AbstentionReason)
+        return fused
+
+
+_state: dict[str, tuple[WindowScorer, SpeechGate]] = {}
 
 
 def _score(job: tuple[Clip, Path, float, Sequence[str]]) -> list[WindowRow]:
     clip, model, seconds, channels = job
     if str(model) not in _state:
-        _state[str(model)] = (Session(model), SpeechGate())
-    session, gate = _state[str(model)]
+        _state[str(model)] = (WindowScorer(model), SpeechGate())
+    scorer, gate = _state[str(model)]
     speech = find_speech(decode_audio(clip.file), gate)
     if speech is None:
         return []
@@ -83,7 +112,6 @@ def _score(job: tuple[Clip, Path, float, Sequence[str]]) -> list[WindowRow]:
             samples, speech.active, seconds, HOP_SECONDS, min_speech=min(1.0, 0.75 * seconds)
         )
         for window in windows:
-            logit = session.run({"waveform": window.samples[None]})[0]
             rows.append(
                 WindowRow(
                     clip=clip.path,
@@ -96,7 +124,7 @@ def _score(job: tuple[Clip, Path, float, Sequence[str]]) -> list[WindowRow]:
                     channel=channel,
                     start=speech.start / SAMPLE_RATE + window.start,
                     speech=window.speech,
-                    logit=float(logit[0]),
+                    logit=scorer.logit(window.samples, window.speech),
                 )
             )
     return rows
@@ -123,7 +151,8 @@ def score_clips(
     processes: int = 2,
     channels: Sequence[str] = CHANNELS,
 ) -> Table:
-    """Score every window of every clip of the given splits with an ONNX file."""
+    """Score every window of every clip of the given splits with a file of ours, and with the
+    second look that lies beside it, if there is one."""
     jobs = [(clip, model, seconds, channels) for clip in clips if clip.split in splits]
     with Pool(processes) as pool:
         rows = [row for found in pool.imap(_score, jobs, chunksize=16) for row in found]

@@ -18,13 +18,21 @@ from torch.nn import functional
 
 from monitor.training.export import largest_difference, write_graph
 from monitor.training.features import Features
+from monitor.training.judge import DevelopmentSet
+from monitor.training.scoring import CLEAN, G711, MOBILE, OPUS
 from monitor.training.whisper import Encoder
+from monitor.types import Fusion, LookRule, Waveform
 
 RIDGE = 3e-3
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """That the second look may get against the first one's 1."""
 TOLERANCE = 2e-3
 """Largest difference between torch and ONNX Runtime that is let through: logits reach tens."""
+LINES = {"narrow": (G711, MOBILE), "wide": (CLEAN, OPUS)}
+"""Which channels of the development recordings stand for a telephone's line, and for others."""
+CERTAIN = 3.0
+EVERY = 3.0
+"""See LookRule."""
 _SMALL = 1024
 """Numbers of a constant that is left in single precision."""
 
@@ -43,34 +51,41 @@ class Head:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """first + weight * (scale * second + offset); one weight for narrow lines, one for others."""
+def said(rule: LookRule, first: str) -> Mapping[str, str]:
+    """What the file says of its use, as the service reads it; `first` is a SHA-256."""
+    lines = {"narrow": rule.narrow, "wide": rule.wide}
+    texts = {name: f"{it.first!r} {it.second!r} {it.offset!r}" for name, it in lines.items()}
+    return {**texts, "first": first, "certain": repr(rule.certain), "every": repr(rule.every)}
 
-    first: str
-    """SHA-256 of the file that looks first."""
-    scale: float
-    offset: float
-    weight_wide: float
-    weight_narrow: float
 
-    def logits(
-        self, first: NDArray[np.floating], second: NDArray[np.floating], narrow: bool
-    ) -> NDArray[np.float64]:
-        """Both looks at the same windows, (windows,) each, as one."""
-        weight = self.weight_narrow if narrow else self.weight_wide
-        fused: NDArray[np.float64] = first + weight * (self.scale * second + self.offset)
-        return fused
+def fit_rule(
+    development: DevelopmentSet,
+    first: Mapping[str, Waveform],
+    second: Mapping[str, Waveform],
+) -> tuple[LookRule, dict[str, dict[str, float]]]:
+    """How both looks' logits by channel are added up, and what each weight came to.
 
-    def texts(self) -> Mapping[str, str]:
-        """As the file carries it."""
-        return {
-            "first": self.first,
-            "scale": repr(self.scale),
-            "offset": repr(self.offset),
-            "weight_wide": repr(self.weight_wide),
-            "weight_narrow": repr(self.weight_narrow),
-        }
+    The second look is put on the scale of the first. Of WEIGHTS the one with the largest area
+    under the curve is taken, for narrow channels and for others apart.
+    """
+    ours, theirs = (np.concatenate([it[name] for name in first]) for it in (first, second))
+    scale = float(ours.std() / theirs.std())
+    offset = float(ours.mean() - scale * theirs.mean())
+    found: dict[str, dict[str, float]] = {}
+    fusions = {}
+    for line, channels in LINES.items():
+        area = {}
+        for weight in WEIGHTS:
+            fused = {
+                name: first[name] + np.float32(weight) * (scale * second[name] + offset)
+                for name in channels
+            }
+            judged = development.judged(fused)
+            area[weight] = 1 - judged["objective"]
+            found[f"{line} {weight:g}"] = judged
+        best = max(WEIGHTS, key=lambda weight: area[weight])
+        fusions[line] = Fusion(1.0, best * scale, best * offset)
+    return LookRule(fusions["narrow"], fusions["wide"], CERTAIN, EVERY), found
 
 
 def fit_head(features: Features, ridge: float = RIDGE, rounds: int = 60) -> Head:
@@ -112,15 +127,16 @@ class SecondLook(nn.Module):
         return logit
 
 
-def export_second(network: SecondLook, fusion: Fusion, path: Path) -> float:
+def export_second(network: SecondLook, rule: LookRule, first: str, path: Path) -> float:
     """Write the file and compare it with the network; returns the largest difference.
 
-    Raises ValueError if a difference exceeds TOLERANCE; the file is then removed.
+    `first` is the SHA-256 of the file whose looks come first. Raises ValueError if a difference
+    exceeds TOLERANCE; the file is then removed.
     """
     write_graph(network.eval(), path)
     model = onnx.load(path)
     _halve(model.graph)
-    helper.set_model_props(model, dict(fusion.texts()))
+    helper.set_model_props(model, dict(said(rule, first)))
     onnx.save(model, path)
     difference = largest_difference(network, path)
     if difference > TOLERANCE:

@@ -65,7 +65,7 @@ def parse(data: bytes) -> Weights:
     """Variables of the encoder in a CTranslate2 file; ValueError if it is none."""
     try:
         return dict(_variables(data))
-    except (struct.error, KeyError, UnicodeDecodeError) as error:
+    except (struct.error, KeyError, ValueError) as error:
         raise ValueError(f"no CTranslate2 model: {error}") from error
 
 
@@ -147,7 +147,7 @@ class Block(nn.Module):
         """(batch, frames, WIDTH), same shape."""
         batch, frames, _ = x.shape
         parts = self.joint(self.norm1(x)).view(batch, frames, 3, HEADS, WIDTH // HEADS)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         weight = (query @ key.transpose(2, 3) * (WIDTH // HEADS) ** -0.5).softmax(3)
         x = x + self.out((weight @ value).transpose(1, 2).reshape(batch, frames, WIDTH))
         narrowed: Tensor = self.narrow(functional.gelu(self.wide(self.norm2(x))))
@@ -181,9 +181,7 @@ class Encoder(nn.Module):
         return torch.cat(parts, 1)
 
 
-def make_encoder(weights: Weights) -> Encoder:
-    """The encoder with these weights; ValueError names what is missing or misshapen."""
-    encoder = Encoder()
+def _published() -> Mapping[str, str]:
     names = {"positions": "position_encodings/encodings"}
     for name in ("conv1", "conv2"):
         names |= {f"{name}.{part}": f"{name}/{part}" for part in ("weight", "bias")}
@@ -200,8 +198,18 @@ def make_encoder(weights: Weights) -> Encoder:
             kinds = ("gamma", "beta") if ours.startswith("norm") else ("weight", "bias")
             for part, kind in zip(("weight", "bias"), kinds, strict=True):
                 names[f"blocks.{i}.{ours}.{part}"] = f"layer_{i}/{theirs}/{kind}"
+    return names
+
+
+PUBLISHED = _published()
+"""Our names of the encoder's weights → those of the file."""
+
+
+def make_encoder(weights: Weights) -> Encoder:
+    """The encoder with these weights; ValueError names what is missing or misshapen."""
+    encoder = Encoder()
     state = encoder.state_dict()
-    for ours, theirs in names.items():
+    for ours, theirs in PUBLISHED.items():
         if theirs not in weights:
             raise ValueError(f"no {theirs} among the weights")
         value = torch.from_numpy(weights[theirs].astype(np.float32))

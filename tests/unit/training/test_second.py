@@ -1,0 +1,141 @@
+"""A second look is fitted within groups, fused on development speech, and written as it is used."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monitor.detectors.second import VoiceSecondLook
+from monitor.training import features
+from monitor.training.channel import ChannelOdds
+from monitor.training.clips import Split
+from monitor.training.features import Features, cache_features, load_features
+from monitor.training.judge import DevelopmentSet
+from monitor.training.prepare import Item
+from monitor.training.second import Head, SecondLook, export_second, fit_head, fit_rule
+from monitor.training.store import AudioStore, to_pcm, write
+from monitor.training.whisper import make_encoder, parse
+from monitor.types import AudioWindow, Fusion, LookRule, Span
+from tests.unit.training.test_whisper import ctranslate2, toy_weights
+from tests.unit.training.voices import voice
+
+WIDTH = 20
+RULE = LookRule(Fusion(1, 0.5, 0.1), Fusion(1, 0.25, 0.0), 3.0, 3.0)
+
+
+def _features(groups: int, seed: int, telling: float = 1.0) -> Features:
+    """Groups far apart in every direction; only the first number tells fake from human."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 1, (groups, 2, 2, WIDTH)) + 10 * rng.normal(0, 1, (groups, 1, 1, WIDTH))
+    values[:, 1, :, 0] += 2 * telling
+    return Features(values.astype(np.float32))
+
+
+def test_a_head_learns_what_differs_within_groups() -> None:
+    head = fit_head(_features(200, 1))
+    fresh = _features(200, 2).values
+    logits = head.logits(fresh)
+    assert (logits[:, 1].mean(1) > logits[:, 0].mean(1)).mean() > 0.9
+    assert abs(head.weight[0]) > 3 * np.abs(head.weight[1:]).max()
+
+
+def _items() -> Iterator[Item]:
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        fake = i % 2 == 1
+        row = {
+            "path": f"{i}",
+            "fake": fake,
+            "generator": f"machine {i % 4}" if fake else "human",
+            "family": "steady" if fake else "human",
+            "speaker": f"s{i % 6}",
+            "source": "page",
+            "split": Split.DEV,
+            "active": "1" * 93,
+        }
+        yield row, to_pcm(voice(rng, 3.0))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("second")
+    write(folder, "speech", _items())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def development(stored: Path) -> DevelopmentSet:
+    return DevelopmentSet(AudioStore(stored, "speech"))
+
+
+def _scores(development: DevelopmentSet, telling: float, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    fake = np.array([bool(row["fake"]) for row in development.rows])
+    return {
+        name: (telling * fake + rng.normal(0, 1, len(fake))).astype(np.float32)
+        for name in ("clean", "g711", "opus", "mobile")
+    }
+
+
+def test_a_second_look_counts_for_what_it_is_worth(development: DevelopmentSet) -> None:
+    first = _scores(development, 1.0, 1)
+    better, _ = fit_rule(development, first, _scores(development, 5.0, 2))
+    assert better.narrow.second > 0
+    assert better.wide.second > 0
+    misled, found = fit_rule(development, _scores(development, 5.0, 1), _scores(development, -5, 3))
+    assert misled.narrow == Fusion(1.0, 0.0, 0.0)
+    assert found["narrow 0"]["objective"] < found["narrow 2"]["objective"]
+
+
+def test_scales_of_the_two_looks_do_not_matter(development: DevelopmentSet) -> None:
+    first, second = _scores(development, 1.0, 1), _scores(development, 2.0, 2)
+    one, _ = fit_rule(development, first, second)
+    louder = {name: 100 * it + 7 for name, it in second.items()}
+    other, _ = fit_rule(development, first, louder)
+    x = 1.5
+    assert one.narrow.logit(0, x) == pytest.approx(other.narrow.logit(0, 100 * x + 7), abs=1e-3)
+
+
+def test_the_file_says_what_the_service_reads(tmp_path: Path) -> None:
+    encoder = make_encoder(parse(ctranslate2(toy_weights())))
+    rng = np.random.default_rng(0)
+    head = Head(rng.normal(0, 0.1, 2048), 0.5)
+    network = SecondLook(encoder, head).eval()
+    path = tmp_path / "second.onnx"
+    export_second(network, RULE, "a" * 64, path)
+    # The encoder's numbers were half floats to begin with.
+    assert path.stat().st_size < 2.3 * sum(p.numel() for p in network.parameters())
+    second = VoiceSecondLook(path, "a" * 64)
+    assert second.rule == RULE
+    samples = voice(rng, 3.0)
+    window = AudioWindow("remote", Span(0, 3), Span(0, 3), samples, 3.0, 0.0)
+    with torch.no_grad():
+        expected = float(network(torch.from_numpy(samples)[None])[0])
+    assert second.logit(window) == pytest.approx(expected, abs=5e-3)
+
+
+def test_features_are_kept_and_only_missing_shards_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "speech", ((dict(row, split="train"), pcm) for row, pcm in _items()))
+    weights = parse(ctranslate2(toy_weights()))
+    monkeypatch.setattr(features, "read_wheels", lambda _: weights)
+    nothing = ChannelOdds(*[0] * len(fields(ChannelOdds)))
+    monkeypatch.setattr(features, "PLAN", replace(features.PLAN, groups=1, odds=nothing))
+    folder = tmp_path / "shards"
+    cache_features(tmp_path, tmp_path, folder, 2, processes=1)
+    first, second = sorted(folder.iterdir())
+    before, kept = second.read_bytes(), first.stat().st_mtime_ns
+    second.unlink()
+    cache_features(tmp_path, tmp_path, folder, 2, processes=1)
+    assert second.read_bytes() == before
+    assert first.stat().st_mtime_ns == kept
+    assert load_features(folder).values.shape == (2, 2, 2, 2048)
+
+
+def test_no_shards_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no shards"):
+        load_features(tmp_path)
