@@ -60,6 +60,10 @@ class DevelopmentSet:
         ]
         return [it for it in found if min(len(it.human), len(it.fake)) >= MIN_WINDOWS]
 
+    def windows(self, channel: str) -> Waveform:
+        """What a channel leaves of the windows, (windows, samples), in the order of `rows`."""
+        return self._variants[channel]
+
     def scores(self, network: nn.Module) -> dict[str, Waveform]:
         """Logits by channel, in the order of `rows`."""
         return {name: torch_scores(network, it) for name, it in self._variants.items()}

@@ -1,7 +1,7 @@
 """The second look: a linear head on the frozen encoder, beside the network that looks first.
 
-The head sees windows only against windows of the same group, which share source and channel, so
-nothing that tells sources apart can help it. Both looks are added up on the scale of the first.
+Both looks' logits are averaged on the scale of the first, with weights by what a window's own
+bandwidth says of its line, as the service does it.
 """
 
 from collections.abc import Mapping
@@ -16,23 +16,25 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monitor.analysis.quality import bandwidth_hz
+from monitor.decision.strata import is_narrow
 from monitor.training.export import largest_difference, write_graph
 from monitor.training.features import Features
 from monitor.training.judge import DevelopmentSet
-from monitor.training.scoring import CLEAN, G711, MOBILE, OPUS
 from monitor.training.whisper import Encoder
 from monitor.types import Fusion, LookRule, Waveform
 
-RIDGE = 3e-3
+RIDGE = 0.3
+RANKING = 0.5
+"""Weight of the order within a group against 1 for the cross-entropy, as in `objective`."""
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """That the second look may get against the first one's 1."""
 TOLERANCE = 2e-3
 """Largest difference between torch and ONNX Runtime that is let through: logits reach tens."""
-LINES = {"narrow": (G711, MOBILE), "wide": (CLEAN, OPUS)}
-"""Which channels of the development recordings stand for a telephone's line, and for others."""
 CERTAIN = 3.0
-EVERY = 3.0
-"""See LookRule."""
+EVERY = 4.0
+"""See LookRule. So many seconds keep both looks within two and a half times the first's cost on a
+telephone's line, where every window is looked at."""
 _SMALL = 1024
 """Numbers of a constant that is left in single precision."""
 
@@ -59,55 +61,79 @@ def said(rule: LookRule, first: str) -> Mapping[str, str]:
 
 
 def fit_rule(
-    development: DevelopmentSet,
-    first: Mapping[str, Waveform],
-    second: Mapping[str, Waveform],
+    development: DevelopmentSet, first: Mapping[str, Waveform], second: Mapping[str, Waveform]
 ) -> tuple[LookRule, dict[str, dict[str, float]]]:
-    """How both looks' logits by channel are added up, and what each weight came to.
+    """How both looks' logits by channel are averaged, and what each pair of weights came to.
 
-    The second look is put on the scale of the first. Of WEIGHTS the one with the largest area
-    under the curve is taken, for narrow channels and for others apart.
+    The second look is put on the scale of the first. Of all pairs of WEIGHTS, for narrow windows
+    and for others, the one with the largest area under the curve is taken.
     """
+    narrow = {name: _narrow(development.windows(name)) for name in first}
     ours, theirs = (np.concatenate([it[name] for name in first]) for it in (first, second))
     scale = float(ours.std() / theirs.std())
     offset = float(ours.mean() - scale * theirs.mean())
-    found: dict[str, dict[str, float]] = {}
-    fusions = {}
-    for line, channels in LINES.items():
-        area = {}
-        for weight in WEIGHTS:
-            fused = {
-                name: first[name] + np.float32(weight) * (scale * second[name] + offset)
-                for name in channels
-            }
-            judged = development.judged(fused)
-            area[weight] = 1 - judged["objective"]
-            found[f"{line} {weight:g}"] = judged
-        best = max(WEIGHTS, key=lambda weight: area[weight])
-        fusions[line] = Fusion(1.0, best * scale, best * offset)
-    return LookRule(fusions["narrow"], fusions["wide"], CERTAIN, EVERY), found
+    rules = {
+        (low, high): LookRule(
+            _average(low, scale, offset), _average(high, scale, offset), CERTAIN, EVERY
+        )
+        for low in WEIGHTS
+        for high in WEIGHTS
+    }
+    found = {
+        weights: development.judged(
+            {name: fused(rule, first[name], second[name], narrow[name]) for name in first}
+        )
+        for weights, rule in rules.items()
+    }
+    best = min(found, key=lambda weights: found[weights]["objective"])
+    return rules[best], {f"{low:g} {high:g}": it for (low, high), it in found.items()}
+
+
+def fused(
+    rule: LookRule, first: Waveform, second: Waveform, narrow: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Windows that all get the second look that the rule wants for them; (windows,) each."""
+    wide = np.where(np.abs(first) < rule.certain, rule.wide.logit(first, second), first)  # type: ignore[arg-type]
+    both = np.where(narrow, rule.narrow.logit(first, second), wide)  # type: ignore[arg-type]
+    return np.asarray(both, np.float32)
+
+
+def _average(weight: float, scale: float, offset: float) -> Fusion:
+    share = weight / (1 + weight)
+    return Fusion(1 - share, share * scale, share * offset)
+
+
+def _narrow(windows: Waveform) -> NDArray[np.bool_]:
+    return np.array([is_narrow({"bandwidth_hz": bandwidth_hz(it)}) for it in windows], bool)
 
 
 def fit_head(features: Features, ridge: float = RIDGE, rounds: int = 60) -> Head:
-    """Fit so that a group's synthetic windows score above its human ones."""
-    values = features.values
-    centred = values - values.mean((1, 2), keepdims=True)
-    spread = centred.reshape(-1, values.shape[-1]).std(0) + 1e-6
-    human, fake = (torch.from_numpy(centred[:, i] / spread) for i in (0, 1))
-    gaps = (fake[:, :, None] - human[:, None]).flatten(0, 2)
-    weight = torch.zeros(gaps.shape[1], requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight], max_iter=rounds, line_search_fn="strong_wolfe")
+    """Fit as the first network is: cross-entropy, and a group's synthetic windows above its human
+    ones. Groups hold as many of either, so a source or a channel is no sign of a label, and one
+    threshold must do for all of them."""
+    flat = features.values.reshape(-1, features.values.shape[-1])
+    mean, spread = flat.mean(0), flat.std(0) + 1e-6
+    values = torch.from_numpy((features.values - mean) / spread)
+    label = torch.tensor([0.0, 1.0])[None, :, None].expand(values.shape[:3])
+    weight = torch.zeros(values.shape[3], requires_grad=True)
+    constant = torch.zeros((), requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weight, constant], max_iter=rounds, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        total = functional.softplus(-gaps @ weight).mean() + ridge * weight.square().sum() / 2
+        logit = values @ weight + constant
+        gap = logit[:, 1, :, None] - logit[:, 0, None]
+        total = functional.binary_cross_entropy_with_logits(logit, label)
+        total = total + RANKING * functional.softplus(-gap).mean()
+        total = total + ridge / 2 * weight.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
-        return total
+        return total.detach()
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    found = weight.detach().double().numpy() / spread
-    middle = float(values.reshape(-1, values.shape[-1]).mean(0) @ found)
-    return Head(found, -middle)
+    optimiser.step(loss)  # type: ignore[no-untyped-call, arg-type]
+    found = (weight.detach().numpy() / spread).astype(np.float64)
+    return Head(found, float(constant.detach()) - float(mean.astype(np.float64) @ found))
 
 
 class SecondLook(nn.Module):

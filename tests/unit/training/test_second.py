@@ -15,7 +15,7 @@ from monitor.training.clips import Split
 from monitor.training.features import Features, cache_features, load_features
 from monitor.training.judge import DevelopmentSet
 from monitor.training.prepare import Item
-from monitor.training.second import Head, SecondLook, export_second, fit_head, fit_rule
+from monitor.training.second import Head, SecondLook, export_second, fit_head, fit_rule, fused
 from monitor.training.store import AudioStore, to_pcm, write
 from monitor.training.whisper import make_encoder, parse
 from monitor.types import AudioWindow, Fusion, LookRule, Span
@@ -26,19 +26,22 @@ WIDTH = 20
 RULE = LookRule(Fusion(1, 0.5, 0.1), Fusion(1, 0.25, 0.0), 3.0, 3.0)
 
 
-def _features(groups: int, seed: int, telling: float = 1.0) -> Features:
-    """Groups far apart in every direction; only the first number tells fake from human."""
+def _features(groups: int, seed: int) -> Features:
+    """Two numbers tell fake from human; the second is moved about by every group's channel."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(0, 1, (groups, 2, 2, WIDTH)) + 10 * rng.normal(0, 1, (groups, 1, 1, WIDTH))
-    values[:, 1, :, 0] += 2 * telling
+    values = rng.normal(0, 1, (groups, 2, 2, WIDTH))
+    values[:, 1, :, :2] += 2
+    values[..., 1:] += 10 * rng.normal(0, 1, (groups, 1, 1, WIDTH - 1))
     return Features(values.astype(np.float32))
 
 
-def test_a_head_learns_what_differs_within_groups() -> None:
-    head = fit_head(_features(200, 1))
+def test_a_head_learns_what_tells_the_labels_whatever_the_channel() -> None:
+    head = fit_head(_features(300, 1), ridge=1e-3)
     fresh = _features(200, 2).values
     logits = head.logits(fresh)
-    assert (logits[:, 1].mean(1) > logits[:, 0].mean(1)).mean() > 0.9
+    # One threshold, 0, for all groups: the ideal rule on the first number is right in 84 %.
+    assert (logits[:, 1] > 0).mean() > 0.75
+    assert (logits[:, 0] < 0).mean() > 0.75
     assert abs(head.weight[0]) > 3 * np.abs(head.weight[1:]).max()
 
 
@@ -84,10 +87,9 @@ def test_a_second_look_counts_for_what_it_is_worth(development: DevelopmentSet) 
     first = _scores(development, 1.0, 1)
     better, _ = fit_rule(development, first, _scores(development, 5.0, 2))
     assert better.narrow.second > 0
-    assert better.wide.second > 0
     misled, found = fit_rule(development, _scores(development, 5.0, 1), _scores(development, -5, 3))
-    assert misled.narrow == Fusion(1.0, 0.0, 0.0)
-    assert found["narrow 0"]["objective"] < found["narrow 2"]["objective"]
+    assert misled.narrow.second == 0
+    assert found["0 0"]["objective"] < found["2 2"]["objective"]
 
 
 def test_scales_of_the_two_looks_do_not_matter(development: DevelopmentSet) -> None:
@@ -97,6 +99,12 @@ def test_scales_of_the_two_looks_do_not_matter(development: DevelopmentSet) -> N
     other, _ = fit_rule(development, first, louder)
     x = 1.5
     assert one.narrow.logit(0, x) == pytest.approx(other.narrow.logit(0, 100 * x + 7), abs=1e-3)
+
+
+def test_sure_windows_of_a_wide_line_keep_their_first_look() -> None:
+    first, second = np.float32([1, 9, 1, 9]), np.float32([10, 10, 10, 10])
+    both = fused(RULE, first, second, np.array([False, False, True, True]))
+    np.testing.assert_allclose(both, [1 + 2.5, 9, 1 + 5.1, 9 + 5.1], rtol=1e-6)
 
 
 def test_the_file_says_what_the_service_reads(tmp_path: Path) -> None:
