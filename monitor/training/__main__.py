@@ -211,7 +211,7 @@ def _second(options: argparse.Namespace) -> None:
     folder = options.work / "second"
     cache_features(options.work, options.wheels, folder, options.shards, options.processes)
     encoder = make_encoder(read_wheels(options.wheels))
-    network = SecondLook(encoder, fit_head(load_features(folder))).eval()
+    network = SecondLook(encoder, fit_head(load_features(folder, options.shards))).eval()
     development = DevelopmentSet(open_speech(options.work))
     first = reload_network(options.model, 1, []).eval()
     rule, found = fit_rule(development, development.scores(first), development.scores(network))

@@ -22,7 +22,7 @@ from monitor.types import Waveform
 PLAN = BatchPlan(seconds=(WINDOW_SECONDS, WINDOW_SECONDS), from_source=1.0, from_copies=0.0)
 """Groups of one source only. The encoder hears what is said, not a vocoder's texture: resyntheses
 would teach the head nothing, and lone fakes against humans from elsewhere only their sources."""
-SHARDS = 200
+SHARDS = 130
 _state: tuple[BatchMaker, Encoder] | None = None
 
 
@@ -57,11 +57,12 @@ def cache_features(
             pass
 
 
-def load_features(folder: Path) -> Features:
-    """Every shard of the folder in order; ValueError if there is none."""
-    parts = [np.load(path) for path in sorted(folder.glob("shard-*.npy"))]
-    if not parts:
-        raise ValueError(f"{folder}: no shards")
+def load_features(folder: Path, shards: int) -> Features:
+    """The shards 0 to `shards` - 1; ValueError if one is not there."""
+    paths = [_path(folder, number) for number in range(shards)]
+    if missing := [path.name for path in paths if not path.exists()]:
+        raise ValueError(f"{folder}: no {missing[0]}")
+    parts = [np.load(path) for path in paths]
     shape = (-1, 2, PLAN.pairs, parts[0].shape[1])
     return Features(np.concatenate(parts).astype(np.float32).reshape(shape))
 

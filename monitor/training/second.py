@@ -131,7 +131,7 @@ def fit_head(features: Features, ridge: float = RIDGE, rounds: int = 60) -> Head
         total.backward()  # type: ignore[no-untyped-call]
         return total.detach()
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call, arg-type]
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     found = (weight.detach().numpy() / spread).astype(np.float64)
     return Head(found, float(constant.detach()) - float(mean.astype(np.float64) @ found))
 
