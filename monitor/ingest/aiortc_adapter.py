@@ -18,10 +18,13 @@ from typing import Any
 import aioice.ice
 from aioice import stun
 from aiortc import RTCRtpTransceiver
+from aiortc.codecs import CODECS
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
+from aiortc.rtcpeerconnection import find_common_codecs
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
+from aiortc.sdp import SessionDescription
 from OpenSSL import SSL
 
 from monitor.ingest.jitter import RtpPacket
@@ -181,6 +184,15 @@ class FrameSink:
                 )
             frame = self._buffer._remove_frame(packet.sequence_number)
         return False, None
+
+
+def receivable_video(sdp: str) -> bool:
+    """Whether aiortc takes the last section of a description as it is.
+
+    It compares profiles of H.264 to the letter; what it decodes has nothing to do with them.
+    """
+    media = SessionDescription.parse(sdp).media[-1]
+    return bool(find_common_codecs(CODECS["video"], media.rtp.codecs))
 
 
 def offer_loopback() -> None:

@@ -43,9 +43,10 @@ class WebRtcOptions:
     """Deadlines in seconds, bit rates in kb/s."""
 
     connect_timeout: float = 30.0
-    """From the answer to the first media."""
-    idle_timeout: float = 30.0
-    """Without any media, after which the participant is gone."""
+    """From the answer to the connection."""
+    idle_timeout: float = 3600.0
+    """Without any media, after which the participant is gone. Who no longer answers is found
+    sooner, by ICE's consent checks (RFC 7675)."""
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN URLs; none by default, so that no outside host is contacted."""
     start_bitrate: int = 1500
@@ -84,6 +85,7 @@ class Receiver:
         self._failure: BaseException | None = None
         self._latest = time.monotonic()
         self._received = False
+        self._up = False
         self.connection.on("connectionstatechange", self._on_state)
 
     def take(self) -> None:
@@ -109,6 +111,11 @@ class Receiver:
                 _log.warning("track ignored", kind=transceiver.kind, participant=self._participant)
         if self._video is not None:
             self.sight = Sight(self._participant, self._sampling, self._video_width, self._sender)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection came up that nobody has ended since."""
+        return self._up and not self._ended.is_set()
 
     async def close(self) -> None:
         """Release a connection that `run` was never called for."""
@@ -164,12 +171,14 @@ class Receiver:
 
     async def _until_the_end(self) -> str:
         while not self._ended.is_set():
-            limit = self._options.idle_timeout if self._received else self._options.connect_timeout
+            there = self._received or self._up
+            limit = self._options.idle_timeout if there else self._options.connect_timeout
             left = self._latest + limit - time.monotonic()
             if left <= 0:
                 return "idle" if self._received else "no_media"
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), left)
+                # Not for as long as that: a connection that comes up changes the limit.
+                await asyncio.wait_for(self._ended.wait(), min(left, self._options.connect_timeout))
         if self._failure is not None:
             raise RuntimeError("a part of the receiver died") from self._failure
         return self._reason
@@ -252,5 +261,7 @@ class Receiver:
     async def _on_state(self) -> None:
         state = self.connection.connectionState
         _log.info("webrtc connection", state=state, participant=self._participant)
+        if state == "connected":
+            self._latest, self._up = time.monotonic(), True
         if state in ("failed", "closed"):
             self.hang_up("disconnected" if state == "failed" else "ended")

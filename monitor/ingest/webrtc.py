@@ -38,24 +38,32 @@ class WebRtcSource:
         accept_more_senders()
         connection = self.receiver.connection
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
+            fitted = self._offer.fitted
+            await connection.setRemoteDescription(RTCSessionDescription(fitted.sdp, "offer"))
             self.receiver.take()
             await connection.setLocalDescription(await connection.createAnswer())
         except (OperationError, InvalidStateError, *UNREADABLE) as error:
             await self.receiver.close()
             raise OfferError(422, "Offer not acceptable", f"sdp: {error}") from error
         options = self._options
+        # Hints belong to what is received, so what is refused comes last.
         sdp = with_bitrates(
-            connection.localDescription.sdp,
+            fitted.profiled(connection.localDescription.sdp),
             options.start_bitrate,
             options.min_bitrate,
             options.max_bitrate,
         )
-        return with_one_layer(sdp, self._offer.sdp)
+        return fitted.completed(with_one_layer(sdp, self._offer.sdp))
 
     async def add_candidates(self, candidates: Sequence[RTCIceCandidate | None]) -> None:
         """Take trickled candidates."""
+        fitted = self._offer.fitted
         for candidate in candidates:
+            if candidate is not None:
+                candidate.sdpMid, candidate.sdpMLineIndex = (
+                    fitted.carried(candidate.sdpMid, candidate.sdpMLineIndex),
+                    None,
+                )
             await self.receiver.connection.addIceCandidate(candidate)
 
     async def discard(self) -> None:

@@ -6,7 +6,7 @@ call ◄─ Bridge ◄─ Receiver ◄──── its media
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aiortc import RTCSessionDescription
@@ -14,11 +14,12 @@ from aiortc.exceptions import InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription
 
 from monitor import log
-from monitor.ingest.aiortc_adapter import accept_more_senders
+from monitor.ingest.aiortc_adapter import accept_more_senders, receivable_video
 from monitor.ingest.bridge import Bridge
 from monitor.ingest.location import WHEP, located
 from monitor.ingest.receiver import Receiver, WebRtcOptions
 from monitor.ingest.retry import Retry, RetryOptions
+from monitor.ingest.sections import fitted
 from monitor.ingest.session import WhepClient
 from monitor.ingest.trust import Trust
 from monitor.ingest.whip import UNREADABLE, bundles
@@ -28,6 +29,9 @@ from monitor.sampling import Sampling
 
 _log = log.get(__name__)
 
+PULL_AGAIN = 30.0
+"""Seconds without media after which a session is opened anew that is still there: some servers
+keep one and send nothing through it once the publisher has come back."""
 KINDS = ("audio", "video")
 
 
@@ -69,6 +73,8 @@ class WhepSource:
         self._video_width = video_width
         self._options = options
         self._bridge = Bridge()
+        self._alive = 0.0
+        """Call seconds at which the server was last seen to hold a session, if silent."""
         self._retry = Retry(self._url, options.retry, jitter)
 
     async def run(self, intake: Intake) -> str:
@@ -81,9 +87,16 @@ class WhepSource:
             raise SourceError("untrusted", str(error)) from error
         try:
             connect = partial(self._connect, client, intake)
-            return await self._retry.run(intake, connect, lambda: self._bridge.until)
+            return await self._retry.run(intake, connect, self._reached)
         finally:
             await client.close()
+
+    def _reached(self) -> float | None:
+        """Call seconds up to which the source was there: it sent, or it is on hold."""
+        until = self._bridge.until
+        if until is None or self._alive - until > self._options.webrtc.idle_timeout:
+            return until
+        return max(until, self._alive)
 
     async def _connect(self, client: WhepClient, intake: Intake) -> None:
         """Receive all that is sent of sound and picture until it ends."""
@@ -97,9 +110,9 @@ class WhepSource:
     async def _receive(self, client: WhepClient, intake: Intake, kinds: set[str]) -> set[str]:
         """Return what the server would send of these kinds, having received it if that is all."""
         shown = redact(self._url)
-        receiver = Receiver(
-            self._participant, self._sampling, self._video_width, self._options.webrtc
-        )
+        webrtc = self._options.webrtc
+        webrtc = replace(webrtc, idle_timeout=min(PULL_AGAIN, webrtc.idle_timeout))
+        receiver = Receiver(self._participant, self._sampling, self._video_width, webrtc)
         connection = receiver.connection
         try:
             for kind in sorted(kinds):
@@ -107,17 +120,20 @@ class WhepSource:
             await connection.setLocalDescription(await connection.createOffer())
             session = await client.offer(connection.localDescription.sdp)
             try:
-                sent = accepted(session.answer) & kinds
+                text = readable(session.answer)
+                sent = accepted(text) & kinds
                 if sent != kinds:
                     return sent
                 try:
-                    answer = RTCSessionDescription(session.answer, "answer")
+                    answer = RTCSessionDescription(text, "answer")
                     await connection.setRemoteDescription(answer)
                 except _UNFIT as error:
                     raise SourceError("unreadable", f"{shown}: answer: {error}") from error
                 receiver.take()
                 _log.info("whep connected", uri=self._url)
                 reason = await receiver.run(self._bridge.over(intake))
+                if reason in ("idle", "no_media") and receiver.connected:
+                    self._alive = intake.now()
                 if reason == "no_media":
                     raise SourceError("no_media", f"{shown}: no media in time")
                 return sent
@@ -134,6 +150,17 @@ class AnswerError(Exception):
 
 
 _UNFIT = (OperationError, InvalidStateError, *UNREADABLE)
+
+
+def readable(answer: str) -> str:
+    """Return an answer as aiortc can read it, its H.264 under a profile that is known to it.
+
+    Raises AnswerError for what is no SDP.
+    """
+    try:
+        return fitted(answer, lambda _: True, receivable_video).sdp
+    except _UNFIT as error:
+        raise AnswerError(f"the answer cannot be parsed ({error})") from error
 
 
 def accepted(answer: str) -> set[str]:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from aiortc import RTCIceCandidate
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
+from monitor.ingest.aiortc_adapter import receivable_video
+from monitor.ingest.anomaly import Anomaly, AnomalyKind
+from monitor.ingest.sections import Fitted, Section, fitted
+
 AUDIO_CODECS = frozenset({"opus", "g722", "pcmu", "pcma"})
 VIDEO_CODECS = frozenset({"vp8", "h264"})
 """What aiortc decodes, as lower-case encoding names."""
@@ -31,42 +35,72 @@ class Offer:
     """What a valid offer brings."""
 
     sdp: str
+    fitted: Fitted
+    """The same for aiortc, without what is refused."""
     audio: bool
     video: bool
+    refused: tuple[Anomaly, ...] = ()
+    """Sections that would send what cannot be received."""
 
 
 def read_offer(sdp: str) -> Offer:
-    """Check an offer; raises OfferError with what is wrong and what would be right."""
+    """Check an offer; raises OfferError with what is wrong and what would be right.
+
+    A section that cannot be received is refused alone, if another one can.
+    """
     if not sdp.startswith("v=0"):
         raise OfferError(400, "Malformed SDP", "sdp: an offer must begin with 'v=0'")
     try:
-        description = SessionDescription.parse(sdp)
+        made = fitted(sdp, _receivable, receivable_video)
+        description = SessionDescription.parse(made.sdp)
     except UNREADABLE as error:
         raise OfferError(400, "Malformed SDP", f"sdp: cannot be parsed ({error})") from error
     if not bundles(description):
         raise OfferError(400, "Malformed SDP", "sdp: a=group:BUNDLE names a mid that is not there")
-    sent = [m for m in description.media if m.kind in ("audio", "video") and m.port and _sends(m)]
+    sent = [m for m in description.media if m.kind in ("audio", "video") and _sends(m)]
     if not sent:
-        raise OfferError(
-            422, "Nothing to monitor", "sdp: no m=audio or m=video section that sends media"
-        )
-    for media in sent:
-        supported = AUDIO_CODECS if media.kind == "audio" else VIDEO_CODECS
-        offered = {c.mimeType.partition("/")[2].lower() for c in media.rtp.codecs}
-        if not offered & supported:
-            names = ", ".join(sorted(offered - {"rtx", "red", "ulpfec"})) or "no codec"
-            raise OfferError(
-                422,
-                "Unsupported codec",
-                f"sdp: m={media.kind} offers {names}; "
-                f"this service receives {', '.join(sorted(supported))}",
-            )
+        raise _nothing(made)
+    for media in description.media:
         if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
             raise OfferError(400, "Malformed SDP", f"sdp: m={media.kind} has no ICE credentials")
         if media.dtls is None or not media.dtls.fingerprints:
             raise OfferError(400, "Malformed SDP", f"sdp: m={media.kind} has no DTLS fingerprint")
     kinds = {m.kind for m in sent}
-    return Offer(sdp, "audio" in kinds, "video" in kinds)
+    refused = tuple(
+        Anomaly(AnomalyKind.SECTION, f"m={s.kind}", f"refused alone, by port 0: {_shortfall(s)}")
+        for s in made.refused.values()
+        if s.live
+    )
+    return Offer(sdp, made, "audio" in kinds, "video" in kinds, refused)
+
+
+def _receivable(section: Section) -> bool:
+    return not _names(section).isdisjoint(AUDIO_CODECS if section.kind == "audio" else VIDEO_CODECS)
+
+
+def _names(section: Section) -> set[str]:
+    return {name.partition("/")[0].lower() for name in section.codecs().values()}
+
+
+def _nothing(made: Fitted) -> OfferError:
+    """Say why nothing of an offer can be monitored."""
+    for section in made.refused.values():
+        if section.live and section.kind in ("audio", "video"):
+            return OfferError(
+                422, "Unsupported codec", f"sdp: m={section.kind} {_shortfall(section)}"
+            )
+    return OfferError(
+        422, "Nothing to monitor", "sdp: no m=audio or m=video section that sends media"
+    )
+
+
+def _shortfall(section: Section) -> str:
+    """What a section lacks, in words."""
+    if section.kind not in ("audio", "video"):
+        return "is of a kind that is not received"
+    supported = AUDIO_CODECS if section.kind == "audio" else VIDEO_CODECS
+    names = ", ".join(sorted(_names(section) - {"rtx", "red", "ulpfec"}))[:100] or "no codec"
+    return f"offers {names}; this service receives {', '.join(sorted(supported))}"
 
 
 def bundles(description: SessionDescription) -> bool:

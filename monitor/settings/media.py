@@ -76,7 +76,9 @@ class WebRtc(Section):
     """WHIP sessions; seconds unless said otherwise."""
 
     connect_timeout: float = Field(30.0, gt=0)
-    idle_timeout: float = Field(30.0, gt=0)
+    idle_timeout: float = Field(3600.0, gt=0)
+    """Without media, after which a participant is gone who still answers; who does not answer is
+    found sooner."""
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN URLs; none by default: nothing outside is contacted."""
     start_bitrate: int = Field(1500, ge=0)

@@ -11,6 +11,7 @@ from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
 from monitor.calls.pause import PauseReason
 from monitor.calls.registry import Registry
+from monitor.ingest.anomaly import Anomalies
 from monitor.ingest.room import Room
 from monitor.ingest.webrtc import WebRtcSource
 from monitor.ingest.whip import Offer, read_candidates, read_offer
@@ -110,6 +111,9 @@ def router(
                 # The last slot went while the answer was made.
                 await source.discard()
                 raise
+        anomalies = Anomalies("whip", registry.anomaly)
+        for anomaly in offer.refused:
+            anomalies.note(anomaly, started.id)
         if paused is not None:
             started.pause(who, paused)
         session = Session(source, started, room, f'"{secrets.token_hex(8)}"')

@@ -75,6 +75,23 @@ def test_a_session_from_offer_to_delete(service: Service, page: Page, codec: str
     assert service.call(call)["ended"] == "ended"
 
 
+@pytest.mark.parametrize("codec", ["video/AV1", "video/VP9"])
+def test_a_video_that_cannot_be_received_does_not_cost_the_voice(
+    service: Service, page: Page, codec: str
+) -> None:
+    answer = post(service, offer(page, codec))
+    assert answer.status_code == 201, answer.text
+    assert "m=video 0 " in answer.text
+    page.evaluate(ANSWER, answer.text)
+    location = answer.headers["location"]
+    call = location.rsplit("/", 1)[1]
+    service.wait_verdict(call, scored=2, timeout=20)
+    (said,) = [r for r in service.log("not as it should be") if r["call"] == call]
+    assert (said["kind"], said["field"]) == ("section", "m=video")
+    assert codec.rpartition("/")[2].lower() in said["detail"]
+    assert service.http.delete(location).status_code == 200
+
+
 def test_monitoring_may_wait_for_consent(service: Service, page: Page) -> None:
     sdp = offer(page, "video/VP8")
     answer = service.http.post("/whip", content=sdp, params={"paused": "consent"}, headers=SDP)
@@ -165,9 +182,9 @@ def test_bad_offers_are_problems_that_name_the_cause(service: Service, page: Pag
     running = post(service, good)
     page.evaluate(ANSWER, running.text)
     cases = {
-        "VP9": (offer(page, "video/VP9"), 422, "vp9"),
+        "VP9 alone": (offer(page, "video/VP9").replace("opus/48000", "x/48000"), 422, "vp9"),
         "not SDP": ("hello", 400, "v=0"),
-        "cut off": (good[:100], 400, "BUNDLE"),
+        "cut off": (good[:100], 422, "no m=audio"),
         "recvonly": (good.replace("a=sendonly", "a=recvonly"), 422, "sends media"),
         "no ICE": (good.replace("a=ice-ufrag", "a=x-ufrag"), 400, "ICE"),
         "no DTLS": (good.replace("a=fingerprint", "a=x-fingerprint"), 400, "DTLS"),

@@ -30,10 +30,10 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
 
 PUSH = """
 import sys, time, av, numpy as np
-url, cert, key = sys.argv[1:]
+url, cert, key, profile = sys.argv[1:]
 options = {"cert_file": cert, "key_file": key}
 with av.open(url, "w", format="whip", options=options) as out:
-    quick = {"tune": "zerolatency", "profile": "baseline", "preset": "ultrafast", "g": "15"}
+    quick = {"tune": "zerolatency", "profile": profile, "preset": "fast", "g": "15"}
     video = out.add_stream("libx264", rate=15, options=quick)
     video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
     audio = out.add_stream("libopus", rate=48000, layout="stereo")
@@ -77,8 +77,11 @@ def certificate(folder: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKe
     return [str(cert_file), str(key_file)]
 
 
-@pytest.mark.parametrize("kind", ["rsa", "p256"])
-async def test_ffmpeg_publishes(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "profile"), [("rsa", "high"), ("rsa", "main"), ("p256", "baseline")]
+)
+async def test_ffmpeg_publishes(tmp_path: Path, kind: str, profile: str) -> None:
+    """FFmpeg 8 offers the profile of H.264 that its encoder makes, and no other."""
     kept: list[EncodedPacket] = []
     intake = MemoryIntake(encoded=kept.append)
     sources: list[WebRtcSource] = []
@@ -113,7 +116,7 @@ async def test_ffmpeg_publishes(tmp_path: Path, kind: str) -> None:
         )
         url = f"http://127.0.0.1:{port}/whip"
         pusher = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PUSH, url, *certificate(tmp_path, key),
+            sys.executable, "-c", PUSH, url, *certificate(tmp_path, key), profile,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, said = await asyncio.wait_for(pusher.communicate(), 30)

@@ -165,6 +165,8 @@ class Network:
     """RTP payload types that never arrive."""
     blocked: bool = False
     """Lose all RTP of `kinds`."""
+    dead: bool = False
+    """Lose everything, both ways."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -228,6 +230,8 @@ class Relay:
     def _from_client(self, data: bytes, addr: tuple[str, int]) -> None:
         self._client = addr
         network = self._network
+        if network.dead:
+            return
         kind = ""
         if 128 <= data[0] < 192 and not 192 <= data[1] <= 223:
             kind = "audio" if data[1] & 0x7F in self._audio_types else "video"

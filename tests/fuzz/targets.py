@@ -27,7 +27,7 @@ from monitor.ingest.recording_offer import answer as take_offer
 from monitor.ingest.recording_offer import read_offer as read_recording
 from monitor.ingest.rtpport import read_packet
 from monitor.ingest.sdp import DescriptionError, read_description
-from monitor.ingest.whep import AnswerError, accepted
+from monitor.ingest.whep import AnswerError, accepted, readable
 from monitor.ingest.whip import OfferError, read_candidates, read_offer
 from monitor.sip.digest import Digest
 from monitor.sip.message import MalformedError, SipError, read, reply, tag
@@ -70,6 +70,7 @@ def offer(data: bytes) -> None:
     with suppress(OfferError):
         read = read_offer(text)
         assert read.audio or read.video
+        read.fitted.completed(read.fitted.profiled(read.fitted.sdp))
     with_one_layer(with_bitrates(text, 1500, 300, 2500), text)
 
 
@@ -89,7 +90,7 @@ def candidates(data: bytes) -> None:
 def answer(data: bytes) -> None:
     """A WHEP server's answer."""
     with suppress(AnswerError):
-        assert accepted(data.decode(errors="replace")) <= {"audio", "video"}
+        assert accepted(readable(data.decode(errors="replace"))) <= {"audio", "video"}
 
 
 def description(data: bytes) -> None:
