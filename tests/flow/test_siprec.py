@@ -176,7 +176,7 @@ async def test_a_call_is_taken_whatever_is_wrong_with_its_metadata(
     parts: Stages, who: str, names: list[str], odd: bool
 ) -> None:
     """A border controller that is refused does not ask again. Avaya's SBCE 8 sends a stream with
-    an empty id while one leg is up (its application notes)."""
+    an empty id while one leg is up (by report)."""
     async with rig(parts, Wanted(both=True)) as r:
         client, reader, writer = await r.connect()
         listening = asyncio.create_task(listen(client, reader))
@@ -224,7 +224,7 @@ async def test_who_wants_to_record_may_say_so_in_any_way(
     status: int,
 ) -> None:
     """BroadWorks R22 and Webex Calling speak a draft: no `Require: siprec`, `;src` in Contact, the
-    root `recording_metadata` (Cisco's call recording interface guide)."""
+    root `recording_metadata` (by report; draft-ietf-siprec-metadata)."""
     async with rig(parts) as r:
         client = await r.dial()
         client.contact = contact
