@@ -9,9 +9,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pylibsrtp
 
+from monitor import log
 from monitor.ingest.jitter import RtpPacket
 from monitor.ingest.recording_offer import Crypto
 from monitor.protocols import SourceError
+
+_log = log.get(__name__)
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -115,6 +118,8 @@ class RtpPort(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Take what came."""
         if not self._may_send(addr[0]):
+            if not self.foreign:
+                _log.warning("rtp refused", field="telephony.siprec.peers", peer=addr[0])
             self.foreign += 1
             return
         if self._srtp is not None:

@@ -120,6 +120,8 @@ class TelephonySource:
         """Monotonic seconds of the latest media."""
         self.received = False
         """Whether there was any media."""
+        self.unscored = 0.0
+        """Seconds of sound of parties that are not scored."""
 
     @property
     def paused(self) -> bool:
@@ -145,6 +147,8 @@ class TelephonySource:
             # What a platform sends while it is paused is not monitored: it said so.
             if message.participant in self._others:
                 await self._meet(message.participant, intake)
+            elif message.participant not in self._participants:
+                self.unscored += message.duration
             if message.participant in self._participants and not self.paused:
                 self.latest, self.received = self._clock(), True
                 voice = self._voice(message.participant, intake)

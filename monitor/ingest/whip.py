@@ -48,6 +48,7 @@ def read_offer(sdp: str) -> Offer:
 
     A section that cannot be received is refused alone, if another one can.
     """
+    sdp = sdp.lstrip("\ufeff\r\n\t ")
     if not sdp.startswith("v=0"):
         raise OfferError(400, "Malformed SDP", "sdp: an offer must begin with 'v=0'")
     try:

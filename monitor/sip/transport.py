@@ -142,13 +142,13 @@ class StreamListener:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
     ) -> None:
         try:
-            await self._converse(reader, _StreamPeer(writer, self._kind))
+            await self._converse(reader, _StreamPeer(writer, self._kind), address)
         except MalformedError as error:
             _log.warning("sip message unreadable", peer=address, detail=str(error))
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError) as error:
             _log.info("sip connection lost", peer=address, detail=type(error).__name__)
 
-    async def _converse(self, reader: asyncio.StreamReader, peer: Peer) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, peer: Peer, address: str) -> None:
         while (first := await _first(reader, peer)) is not None:
             async with asyncio.timeout(MESSAGE_SECONDS):
                 try:
@@ -156,7 +156,15 @@ class StreamListener:
                 except asyncio.LimitOverrunError:
                     raise MalformedError("a head that is too large") from None
                 body = await reader.readexactly(_length(head))
-            self._received(read(head + body), peer)
+            try:
+                message = read(head + body)
+            except MalformedError as error:
+                if b"SIP/2.0" not in head.partition(b"\r\n")[0]:
+                    raise
+                # One message: the connection may carry every call of a border controller.
+                _log.warning("sip message unreadable", peer=address, detail=str(error))
+                continue
+            self._received(message, peer)
 
 
 async def _first(reader: asyncio.StreamReader, peer: Peer) -> bytes | None:
@@ -176,7 +184,7 @@ async def _first(reader: asyncio.StreamReader, peer: Peer) -> bytes | None:
 
 
 def _length(head: bytes) -> int:
-    """Bytes of the body that follows a head; raises MalformedError."""
+    """Bytes of the body that follows a head; none if it does not say. Raises MalformedError."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() in (b"content-length", b"l"):
@@ -184,4 +192,4 @@ def _length(head: bytes) -> int:
             if not text.isdigit() or len(text) > 9 or int(text) > LARGEST_BODY:
                 raise MalformedError(f"Content-Length: at most {LARGEST_BODY}")
             return int(text)
-    raise MalformedError("Content-Length: missing")
+    return 0

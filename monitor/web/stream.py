@@ -28,6 +28,8 @@ from monitor.tasks import awaited
 
 _log = log.get(__name__)
 
+_UNSCORED = 5.0
+"""Seconds of sound of others after which it is said that nobody who is scored is heard."""
 _EARLY_BYTES = 2 * LARGEST
 """Of sound that waits for its description: ten seconds of any platform's."""
 
@@ -90,6 +92,7 @@ class Stream:
         self._call: Call | None = None
         self._over = False
         self._anomalies = Anomalies(ingest, streams.registry.anomaly)
+        self._told = False
         self._early: deque[tuple[float, str | bytes]] = deque()
         """Messages that wait for what describes them, with monotonic seconds of arrival."""
         self._early_bytes = 0
@@ -194,7 +197,15 @@ class Stream:
                 self._keep(data)
             elif self._source is not None:
                 await self._source.feed(message, arrived)
+                self._look(self._source)
         return False
+
+    def _look(self, source: TelephonySource) -> None:
+        """Say so if nobody who is scored is heard, while others are."""
+        if source.unscored > _UNSCORED and not source.received and not self._told:
+            self._told = True
+            detail = "only parties are heard that are not scored (telephony.score)"
+            self._anomalies.note(Anomaly(AnomalyKind.TRACK, "tracks", detail), self._id)
 
     def _keep(self, data: str | bytes) -> None:
         """Let a message wait for its description."""

@@ -269,6 +269,31 @@ async def test_bodies_as_devices_write_them(parts: Stages, spoil: Callable[[str]
             await r.over()
 
 
+async def test_one_unreadable_message_does_not_end_a_connection_that_carries_calls(
+    parts: Stages,
+) -> None:
+    async with rig(parts) as r:
+        client, reader, writer = await r.connect()
+        listening = asyncio.create_task(listen(client, reader))
+        writer.write(
+            b"INVITE sip:srs@127.0.0.1 SIP/2.0\r\nCall-ID: x\r\nContent-Length: 2\r\n\r\nhi"
+        )
+        # RFC 3261, 18.3: over a stream a message without Content-Length has no body.
+        lines = [
+            "OPTIONS sip:srs@127.0.0.1 SIP/2.0",
+            "Via: SIP/2.0/TCP 1.1.1.1;branch=z9hG4bKx",
+            "From: <sip:a@b>;tag=1",
+            "To: <sip:srs@b>",
+            "Call-ID: o",
+            "CSeq: 1 OPTIONS",
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        assert (await client.answer("z9hG4bKx")).status_code == 200
+        assert len(await client.open()) == 2
+        listening.cancel()
+        writer.close()
+
+
 async def test_sections_that_cannot_be_received_are_refused_alone(parts: Stages) -> None:
     more = (
         "m=video 7000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=label:9\r\n"

@@ -376,6 +376,21 @@ async def test_of_tracks_that_were_not_announced_the_scored_ones_are_heard(parts
         assert [t.participant for t, _ in call.participants] == ["remote"]
 
 
+async def test_it_is_said_if_only_those_are_heard_who_are_not_scored(parts: Stages) -> None:
+    """Telnyx with `outbound_track`, and `telephony.score = "remote"`."""
+    labels = {"ingest": "telnyx", "kind": "track"}
+    async with rig(parts) as found, found.dial("/telephony/telnyx?token=good") as socket:
+        await socket.send(json.dumps({"event": "start", "start": {"media_format": {}}}))
+        for index in range(300):
+            await socket.send(media(index, "outbound"))
+        async with asyncio.timeout(20):
+            while not found.metrics.registry.get_sample_value(  # noqa: ASYNC110
+                "monitor_anomalies_total", labels
+            ):
+                await asyncio.sleep(0.05)
+        assert found.registry.active == 1
+
+
 async def test_a_burst_in_one_message_does_not_end_the_stream(parts: Stages) -> None:
     """mod_audio_fork sends what gathered in a stall as one message: up to 2 s by default, 5 s at
     most (its README), 320,000 bytes in stereo at 16 kHz."""
