@@ -278,7 +278,7 @@ async def test_one_unreadable_message_does_not_end_a_connection_that_carries_cal
         writer.write(
             b"INVITE sip:srs@127.0.0.1 SIP/2.0\r\nCall-ID: x\r\nContent-Length: 2\r\n\r\nhi"
         )
-        # RFC 3261, 18.3: over a stream a message without Content-Length has no body.
+        # One that does not say how long its body is has none.
         lines = [
             "OPTIONS sip:srs@127.0.0.1 SIP/2.0",
             "Via: SIP/2.0/TCP 1.1.1.1;branch=z9hG4bKx",
