@@ -14,36 +14,40 @@ import numpy as np
 from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from monitor.ingest.mix import Channels, Mix
 from monitor.sampling import Pace, Sampling
 from monitor.types import SAMPLE_RATE, Image, Waveform
 
 
-class AudioConverter:
-    """Resamples one track's frames to 16 kHz mono; keeps the resampler's state between frames."""
+class Resampler:
+    """Resamples one track's frames to 16 kHz; keeps the filter's state between frames."""
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._shape: tuple[int, str, str] | None = None
         """What the graph takes: sample rate, format, layout."""
 
-    def convert(self, *frames: av.AudioFrame) -> Waveform:
-        """Return the samples that are ready, shape (samples,); may be empty.
+    def resample(self, *frames: av.AudioFrame) -> list[Channels]:
+        """Return what is ready, a piece for each number of channels; there may be none.
 
         Several frames, alike and one after the other, cost hardly more than one.
         """
-        frame = _joined(frames)
-        shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-        before: list[av.AudioFrame] = []
+        shape = (frames[0].sample_rate, frames[0].format.name, frames[0].layout.name)
+        made: list[av.AudioFrame] = []
         if self._graph is None or shape != self._shape:
-            before = self._push(None)
+            made += self._push(None)
             self._graph, self._shape = _resampling(*shape), shape
-        return self._join(before + self._push(frame))
+        before = _pieces(made)
+        made = []
+        for frame in _joined(frames):
+            made += self._push(frame)
+        return before + _pieces(made)
 
-    def flush(self) -> Waveform:
-        """Return what the resampler still holds; what is converted next begins anew."""
+    def flush(self) -> list[Channels]:
+        """Return what the filter still holds; what is resampled next begins anew."""
         held = self._push(None)
         self._graph = None
-        return self._join(held)
+        return _pieces(held)
 
     def _push(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
         """What comes out after `frame`; with None, what was held back."""
@@ -56,44 +60,78 @@ class AudioConverter:
                 found.append(cast(av.AudioFrame, self._graph.pull()))
         return found
 
-    @staticmethod
-    def _join(frames: list[av.AudioFrame]) -> Waveform:
-        parts = [
-            np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples)
-            for frame in frames
-            if frame.samples
-        ]
+
+class AudioConverter:
+    """One track's frames → 16 kHz mono."""
+
+    def __init__(self) -> None:
+        self._resampler = Resampler()
+        self._mix = Mix()
+
+    @property
+    def different(self) -> bool:
+        """Whether what was made one were channels with different voices."""
+        return self._mix.different
+
+    def convert(self, *frames: av.AudioFrame) -> Waveform:
+        """Return the samples that are ready, shape (samples,); may be empty.
+
+        Several frames, alike and one after the other, cost hardly more than one.
+        """
+        return self._mono(self._resampler.resample(*frames))
+
+    def flush(self) -> Waveform:
+        """Return what is still held; what is converted next begins anew."""
+        return self._mono(self._resampler.flush())
+
+    def _mono(self, pieces: list[Channels]) -> Waveform:
+        parts = [self._mix.mono(piece) for piece in pieces]
         if not parts:
             return np.zeros(0, np.float32)
-        samples: Waveform = np.concatenate(parts)
-        # A float stream may hold anything. One NaN would stay in every recurrent state after it.
-        np.clip(samples, -1.0, 1.0, out=samples)
-        if np.isnan(samples).any():
-            np.nan_to_num(samples, copy=False)
-        return samples
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.clip(samples, -1.0, 1.0, out=samples) if len(pieces[0]) > 1 else samples
+
+
+def _pieces(frames: list[av.AudioFrame]) -> list[Channels]:
+    frames = [frame for frame in frames if frame.samples]
+    if not frames:
+        return []
+    samples: Channels = np.concatenate(
+        [
+            np.frombuffer(
+                memoryview(frame.planes[0]), np.float32, frame.samples * frame.layout.nb_channels
+            ).reshape(frame.samples, -1)
+            for frame in frames
+        ],
+        axis=0,
+    ).T
+    # A float stream may hold anything. One NaN would stay in every recurrent state after it.
+    np.clip(samples, -1.0, 1.0, out=samples)
+    if np.isnan(samples).any():
+        np.nan_to_num(samples, copy=False)
+    return [samples]
 
 
 def _resampling(rate: int, sample_format: str, layout: str) -> Graph:
-    """A filter graph from such frames to 16 kHz mono float32.
+    """A filter graph from such frames to 16 kHz float32, channels side by side.
 
     PyAV's AudioResampler builds the same, with a thread for every core that this never uses.
+    FFmpeg does not mix: in float it makes the sum of two channels, and leaves some layouts' out.
     """
     graph = Graph()
     graph.threads = 1
     source = graph.add(
         "abuffer", sample_rate=str(rate), sample_fmt=sample_format, channel_layout=layout
     )
-    target = graph.add(
-        "aformat", sample_rates=str(SAMPLE_RATE), sample_fmts="flt", channel_layouts="mono"
-    )
+    target = graph.add("aformat", sample_rates=str(SAMPLE_RATE), sample_fmts="flt")
     graph.link_nodes(source, target, graph.add("abuffersink")).configure()
     return graph
 
 
-def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:
+def _joined(frames: Sequence[av.AudioFrame]) -> Sequence[av.AudioFrame]:
     first = frames[0]
-    if len(frames) == 1:
-        return first
+    if len(frames) == 1 or first.layout.nb_channels > _MOST_PLANES:
+        return frames
     width = first.format.bytes * (1 if first.format.is_planar else first.layout.nb_channels)
     samples = sum(frame.samples for frame in frames)
     joined = av.AudioFrame(first.format.name, first.layout.name, samples, align=1)
@@ -101,9 +139,11 @@ def _joined(frames: Sequence[av.AudioFrame]) -> av.AudioFrame:
         parts = (memoryview(frame.planes[number])[: width * frame.samples] for frame in frames)
         whole.update(b"".join(parts))
     joined.sample_rate = first.sample_rate
-    return joined
+    return [joined]
 
 
+_MOST_PLANES = 7
+"""PyAV does not tell how many planes a frame of more channels has, nor where they are."""
 BLOCK = 0.25
 """Seconds of sound that are converted and handed over at once. A call costs more than its work on
 the 20 ms of a packet, and a block ends where a window may, so that no window waits for it."""
