@@ -21,6 +21,8 @@ CHUNK = 512
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 SPEECH_PROBABILITY = 0.5
 """A chunk at or above this is speech; the network's documented default."""
+_SPOILT_DB = 0.5
+"""How much louder what lies below a voice must make a window for it to be taken out first."""
 _CONTEXT = 64
 """Samples of the previous chunk the network wants in front of each chunk."""
 
@@ -84,7 +86,12 @@ class SpeechMeter:
             return window
         if fresh != self._heard + len(self._rest):
             self._restart(max(fresh, start))
-        samples = np.concatenate([self._rest, window.samples[max(0, fresh - start) :]])
+        voice = quality.of_voice(window.samples)
+        level = quality.level_dbfs(voice)
+        # An offset or hum makes the network hear speech where there is none, and miss some.
+        spoilt = quality.level_dbfs(window.samples) - level > _SPOILT_DB
+        heard = (voice if spoilt else window.samples)[max(0, fresh - start) :]
+        samples = np.concatenate([self._rest, heard])
         for probability in self._stream.probabilities(samples):
             self._chunks.append((self._heard, float(probability)))
             self._heard += CHUNK
@@ -99,10 +106,10 @@ class SpeechMeter:
             quality={
                 "speech_seconds": seconds,
                 "missing_seconds": window.missing_seconds,
-                "level_dbfs": quality.level_dbfs(window.samples),
+                "level_dbfs": level,
                 "clipped_ratio": quality.clipped_ratio(window.samples),
-                "bandwidth_hz": quality.bandwidth_hz(window.samples),
-                "snr_db": quality.snr_db(self._aligned(window.samples, start), speech, CHUNK),
+                "bandwidth_hz": quality.bandwidth_hz(voice),
+                "snr_db": quality.snr_db(self._aligned(voice, start), speech, CHUNK),
             },
         )
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,7 @@ from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from monitor.ingest.mix import Channels, Mix
+from monitor.ingest.orientation import orientation
 from monitor.sampling import Pace, Sampling
 from monitor.types import SAMPLE_RATE, Image, Waveform
 
@@ -208,27 +210,37 @@ class VideoSampler:
         """Whether a picture of `time` may yet be sampled; False is final."""
         return self._pace.reached(time)
 
-    def sample(self, frame: av.VideoFrame, time: float) -> DecodedPicture | None:
-        """Return the picture if one is due at `time` (call seconds), else None."""
+    def sample(
+        self, frame: av.VideoFrame, time: float, aspect: Fraction | None = None
+    ) -> DecodedPicture | None:
+        """Return the picture if one is due at `time` (call seconds), else None.
+
+        `aspect` is the width of a stored pixel by its height; what is returned has square ones and
+        stands upright.
+        """
         self._pixels = frame.width * frame.height
         if not self._pace.due(time):
             return None
-        picture = DecodedPicture(frame, self._rgb)
+        picture = DecodedPicture(frame, partial(self._rgb, aspect=aspect))
         if frame.width > self._max_width:
             # Smaller so than as it was decoded.
             picture()
         return picture
 
-    def _rgb(self, frame: av.VideoFrame) -> Image:
-        scale = min(1.0, self._max_width / frame.width)
+    def _rgb(self, frame: av.VideoFrame, aspect: Fraction | None) -> Image:
+        shown = orientation(frame, aspect)
+        width, height = shown.size(frame.width, frame.height)
+        scale = min(1.0, self._max_width / width)
         # Even sizes: swscale's fast paths need them.
-        width = max(2, round(frame.width * scale) // 2 * 2)
-        height = max(2, round(frame.height * scale) // 2 * 2)
+        width = max(2, round(width * scale) // 2 * 2)
+        height = max(2, round(height * scale) // 2 * 2)
+        if shown.transposed:
+            width, height = height, width
         with self._lock:
             rgb = self._reformatter.reformat(
                 frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
             )
-        return rgb.to_ndarray().astype(np.uint8, copy=False)
+        return shown.upright(rgb.to_ndarray().astype(np.uint8, copy=False))
 
 
 def seconds(pts: int | None, time_base: Fraction | None) -> float | None:

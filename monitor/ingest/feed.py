@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from functools import partial
 
 import av
@@ -17,7 +18,7 @@ from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
-from monitor.types import AudioFrame, Tracks, VideoFrame
+from monitor.types import AudioFrame, Gap, LostReason, Tracks, VideoFrame
 
 _ALIGNING = 15.0
 """Seconds after which the two tracks' stamps are no longer compared: their clocks drift apart."""
@@ -156,18 +157,24 @@ class _Connection:
     def _hear(self, packet: "av.Packet[Stream]", arrived: float) -> None:
         try:
             frames = [f for f in packet.decode() if isinstance(f, av.AudioFrame) and f.samples]
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             self._missing += packet.size > 0
             return
         if not frames:
             return
         missing, self._missing = self._missing, 0
+        if missing:
+            self._sound.missing = LostReason.DAMAGED
         stamp = seconds(frames[0].pts, self._bases[packet.stream_index])
         for frame in frames:
             # Call time comes from the clock; the resampler needs no timestamps.
             frame.pts = None
         keep = partial(self._tape.packet, packet) if self._tape is not None else None
-        self.hand_over(*self._sound.push(Sounding(frames, keep), arrived, stamp, missing))
+        heard = list(self._sound.push(Sounding(frames, keep), arrived, stamp, missing))
+        if any(isinstance(each, Gap) for each in heard):
+            # A packet has its place a little later.
+            self._sound.missing = LostReason.NETWORK
+        self.hand_over(*heard)
 
     def _note(self, packet: "av.Packet[Stream]", arrived: float) -> None:
         """Let the clock know of a picture."""
@@ -204,7 +211,7 @@ class _Connection:
                 # Nothing follows that would push it out.
                 frames += stream.codec_context.decode(None)
                 stream.codec_context.flush_buffers()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             # A damaged or incomplete picture; the next key frame repairs it.
             return
         for frame in frames:
@@ -212,13 +219,13 @@ class _Connection:
                 continue
             stamp = seconds(frame.pts, base)
             if stamp is not None:
-                self._show(frame, stamp)
+                self._show(frame, stamp, stream.sample_aspect_ratio)
 
-    def _show(self, frame: av.VideoFrame, stamp: float) -> None:
+    def _show(self, frame: av.VideoFrame, stamp: float, aspect: Fraction | None) -> None:
         # Time never runs backwards.
         self._seen = max(self._seen, self._pictures.time(stamp))
         at = max(0.0, self._seen - self._intake.since(self._seen))
-        picture = self._sampler.sample(frame, at)
+        picture = self._sampler.sample(frame, at, aspect)
         if picture is not None:
             rate = self._sampler.bits_per_pixel
             self.hand_over(VideoFrame(self._participant, at, picture, rate))

@@ -125,6 +125,8 @@ class Playback:
             raise SourceError("no_media", f"{self._name}: nothing could be decoded ({why})")
         if self._damaged:
             _log.warning("recording is damaged", file=self._name, packets=self._damaged)
+        if self._sound is not None and self._sound.different:
+            self._intake.remark("channels with different voices were mixed")
         return "truncated" if self._truncated else "ended"
 
     def _take(self, item: Decoded | Damage) -> None:
@@ -141,7 +143,10 @@ class Playback:
         shown = self._timeline.picture("picture", item.at)
         if self._sound is not None:
             self._sound.seen += 1
-        picture = self._sampler.sample(item.frame, shown)
+        aspect = (
+            item.stream.sample_aspect_ratio if isinstance(item.stream, av.VideoStream) else None
+        )
+        picture = self._sampler.sample(item.frame, shown, aspect)
         if picture is not None:
             rate = self._sampler.bits_per_pixel
             self._intake.put_threadsafe(VideoFrame(self._participant, shown, picture, rate))
@@ -181,6 +186,11 @@ class _Sound:
         """Call seconds at which the recording began that is played."""
         self._position = self._skipped = 0
         """Its bytes so far, and those that the demuxer passed over."""
+
+    @property
+    def different(self) -> bool:
+        """Whether channels with different voices were made one."""
+        return self._converter.different
 
     def hear(self, item: Decoded, frame: av.AudioFrame) -> None:
         length = frame.samples / frame.sample_rate

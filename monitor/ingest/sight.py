@@ -238,7 +238,7 @@ class Sight:
                 self._shown = time.monotonic()
                 self.counts.decoded += 1
                 shown_at = at if decoded.pts is None else decoded.pts / RATE
-                picture = sampler.sample(decoded, shown_at)
+                picture = sampler.sample(decoded, shown_at, decoder.sample_aspect_ratio)
                 if picture is None:
                     continue
                 rate = sampler.bits_per_pixel

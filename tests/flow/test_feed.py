@@ -11,8 +11,9 @@ import pytest
 from monitor.ingest.convert import DecodedPicture, VideoSampler
 from monitor.ingest.feed import Feed
 from monitor.sampling import Sampling
-from monitor.types import VideoFrame
+from monitor.types import Gap, LostReason, VideoFrame
 from tests.flow.webrtc import MemoryIntake
+from tests.recordings import recorded
 
 
 def film(path: Path, codec: str) -> Path:
@@ -72,9 +73,11 @@ def test_what_is_not_looked_at_and_nothing_refers_to_is_not_decoded(
     decoded: list[float] = []
     sample = VideoSampler.sample
 
-    def counted(self: VideoSampler, frame: av.VideoFrame, time: float) -> DecodedPicture | None:
+    def counted(
+        self: VideoSampler, frame: av.VideoFrame, time: float, *rest: Fraction | None
+    ) -> DecodedPicture | None:
         decoded.append(time)
-        return sample(self, frame, time)
+        return sample(self, frame, time, *rest)
 
     monkeypatch.setattr(VideoSampler, "sample", counted)
 
@@ -94,3 +97,20 @@ def test_what_is_not_looked_at_and_nothing_refers_to_is_not_decoded(
     for one, other in zip(every, fewer, strict=True):
         assert np.array_equal(one.image, other.image)
         assert one.bits_per_pixel == other.bits_per_pixel
+
+
+def test_damaged_sound_of_a_live_stream_is_lost_as_damaged(tmp_path: Path) -> None:
+    whole = recorded(tmp_path / "whole.mp4", 6)
+    with av.open(str(whole)) as container:
+        places = [(p.pos, p.size) for p in container.demux() if p.size and p.pos is not None]
+    data = bytearray(whole.read_bytes())
+    for at, size in places[30:33]:
+        data[at : at + size] = np.random.default_rng(at).bytes(size)
+    whole.write_bytes(data)
+    intake = MemoryIntake()
+    with av.open(str(whole)) as container:
+        Feed("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
+    gaps = [media for media in intake.media if isinstance(media, Gap)]
+    assert {gap.reason for gap in gaps} == {LostReason.DAMAGED}
+    assert 0.05 < sum(gap.span.duration for gap in gaps) < 0.3
+    assert intake.audio[-1].end - intake.audio[0].start == pytest.approx(6, abs=0.3)
