@@ -158,9 +158,7 @@ class Soundtrack:
         yield from self._block()
         yield from self._hand_on(self._end, self._converter.flush())
         self._converter = AudioConverter()
-        if self._stretch is not None:
-            samples, self._stretch = self._stretch.flush(), None
-            yield from self._hand_on(self._given or self._end, samples)
+        self._stretch = None
 
     def _gap(self, end: float, reason: LostReason) -> Iterator[AudioFrame | Gap]:
         yield from self._block()
