@@ -80,8 +80,8 @@ class Executor:
     def lateness(self) -> float:
         """Longest seconds that work has waited for a thread since this was last asked."""
         # A copy: threads take jobs out meanwhile.
-        asked = min(list(self._waiting.values()), default=time.monotonic())
-        late = max(time.monotonic() - asked, self._longest)
+        now = time.monotonic()
+        late = max(now - min(list(self._waiting.values()), default=now), self._longest)
         self._longest = 0.0
         return late
 
