@@ -33,12 +33,16 @@ class LiveSource:
         video_width: int,
         retry: RetryOptions,
         jitter: Callable[[], float],
+        lossy: bool = False,
     ) -> None:
-        """`uri` names the source in logs and errors, where its credentials are hidden."""
+        """`uri` names the source in logs and errors, where its credentials are hidden.
+
+        `lossy`: packets may be lost on the way, and FFmpeg does not say where.
+        """
         self._uri = uri
         self._shown = redact(uri)
         self._bridge = Bridge()
-        self._feed = Feed(participant, sampling, video_width)
+        self._feed = Feed(participant, sampling, video_width, lossy)
         self._retry = Retry(uri, retry, jitter)
 
     async def run(self, intake: Intake) -> str:

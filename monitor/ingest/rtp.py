@@ -49,7 +49,9 @@ class RtpSource(LiveSource):
         self._options = options
         host = f"[{options.host}]" if ":" in options.host else options.host
         uri = f"rtp://{host}:{description.ports[0]}"
-        super().__init__(uri, participant, sampling, video_width, options.retry, jitter)
+        # A sender that describes comfort noise leaves pauses out of any length.
+        lossy = not description.comfort_noise
+        super().__init__(uri, participant, sampling, video_width, options.retry, jitter, lossy)
 
     async def run(self, intake: Intake) -> str:
         """Receive until cancelled or given up; raises SourceError if that can never be."""

@@ -54,7 +54,8 @@ class RtspSource(LiveSource):
         self._options = options
         # FFmpeg takes RTSPS:// for RTSP without TLS.
         url = f"{self._parts.scheme}:{url.partition(':')[2]}"
-        super().__init__(url, participant, sampling, video_width, options.retry, jitter)
+        lossy = options.transport == "udp"
+        super().__init__(url, participant, sampling, video_width, options.retry, jitter, lossy)
 
     def _open(self) -> InputContainer:
         options, secure = self._options, self._parts.scheme == "rtsps"

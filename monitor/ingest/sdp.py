@@ -32,6 +32,8 @@ class Description:
     """For FFmpeg: the same streams, at our own address."""
     ports: tuple[int, ...]
     """UDP ports of RTP; of each also the next, for RTCP."""
+    comfort_noise: bool = False
+    """Whether the sender says that it sends comfort noise (RFC 3389) instead of a pause's sound."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,12 @@ def read_description(text: str, host: str, ports: tuple[int, int]) -> Descriptio
     lines = ["v=0", f"o=- 0 0 {family}", "s=-", f"c={family}", "t=0 0"]
     for media in chosen.values():
         lines += _lines(media)
-    return Description("".join(f"{line}\r\n" for line in lines), tuple(used))
+    sound = chosen.get("audio")
+    quiet = sound is not None and any(
+        sound.maps.get(each, "CN" if each == "13" else "").upper().startswith("CN")
+        for each in sound.types
+    )
+    return Description("".join(f"{line}\r\n" for line in lines), tuple(used), quiet)
 
 
 def _sections(lines: list[str]) -> list[_Media]:

@@ -50,11 +50,18 @@ _AHEAD = 0.7
 """Seconds before the wall from which on sound is cut: it cannot have been spoken yet."""
 
 
+_REFRESH = 18, 21
+"""Packets left out between two of a pause: Opus' encoder sends one frame in twenty."""
+
+
 class SoundClock(Generic[T]):
     """Places one track's sound; the caller asks again at `deadline`."""
 
     def __init__(self, lossy: bool = False) -> None:
-        """`lossy`: there are no numbers, and what the stamps leave out was lost, not silent."""
+        """`lossy`: there are no numbers, and what the stamps leave out was lost, not silent.
+
+        Unless it is as long as Opus leaves out of a pause: then packets come at that distance.
+        """
         self.end: float | None = None
         """Monotonic seconds up to which sound was placed; None before the first."""
         self.stamps = Stamps()
@@ -221,7 +228,9 @@ class SoundClock(Generic[T]):
             # Numbers that jump though no time has passed.
             lost = min(lost, max(passed, 0.0) + _NUMBERED)
         lost += piece.lost
-        return (lost + silent, 0.0) if self._lossy else (lost, silent)
+        fewest, most = (count * last.length for count in _REFRESH)
+        missed = self._lossy and not fewest <= silent <= most
+        return (lost + silent, 0.0) if missed else (lost, silent)
 
     def _forget(self) -> None:
         """What is placed from now on is at the wall: nothing measured before counts."""

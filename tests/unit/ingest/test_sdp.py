@@ -77,3 +77,18 @@ def test_the_first_of_each_kind_counts() -> None:
 def test_what_cannot_be_received_is_named(text: str, words: str) -> None:
     with pytest.raises(DescriptionError, match=words):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("types", "more", "says"),
+    [
+        ("0", "", False),
+        ("0 13", "", True),
+        ("0 13", "a=rtpmap:13 CN/8000\n", True),
+        ("0 98", "a=rtpmap:98 cn/16000\n", True),
+        ("0 101", "a=rtpmap:101 telephone-event/8000\n", False),
+    ],
+)
+def test_who_describes_comfort_noise_leaves_pauses_out(types: str, more: str, says: bool) -> None:
+    text = f"v=0\nm=audio 5600 RTP/AVP {types}\n{more}"
+    assert read_description(text, "127.0.0.1", (5000, 6000)).comfort_noise is says

@@ -156,6 +156,18 @@ def test_without_numbers_the_stamps_say_what_was_lost() -> None:
     assert not any(each.silent for each in out)
 
 
+@pytest.mark.parametrize("length", [0.02, 0.06])
+def test_without_numbers_a_pause_that_opus_refreshes_is_silence(length: float) -> None:
+    """libopus 1.5 in discontinuous transmission sends one frame of a pause in twenty."""
+    clock, out = SoundClock[float](lossy=True), list[Placed[float]]()
+    for number in [*range(200), *range(220, 420, 20), *range(420, 600)]:
+        spoken = number * length
+        out += clock.push(Piece(spoken, length, spoken + length, spoken))
+    out += clock.flush()
+    assert sum(each.silent for each in out) == pytest.approx(11 * 19 * length + length, abs=length)
+    assert not any(each.lost for each in out)
+
+
 @pytest.mark.parametrize("gain", [0.5, 44.1 / 48, 48 / 44.1, 1.5, 2.0])
 def test_samples_of_another_rate_are_noticed_and_are_no_voice(gain: float) -> None:
     sender = Sender(gain=gain, stamp=lambda s, t, n: None)
