@@ -78,7 +78,10 @@ class SpeechMeter:
         """Start sample and speech probability of recent chunks."""
 
     def measure(self, window: AudioWindow) -> AudioWindow:
-        """Return the window with its speech seconds and quality filled in."""
+        """Return the window with its speech seconds and quality filled in.
+
+        A loud offset, rumble or hum is taken out of its samples.
+        """
         start = round(window.span.start * SAMPLE_RATE)
         fresh = round(window.fresh.start * SAMPLE_RATE)
         if not len(window.samples):
@@ -88,10 +91,10 @@ class SpeechMeter:
             self._restart(max(fresh, start))
         voice = quality.of_voice(window.samples)
         level = quality.level_dbfs(voice)
-        # An offset or hum makes the network hear speech where there is none, and miss some.
-        spoilt = quality.level_dbfs(window.samples) - level > _SPOILT_DB
-        heard = (voice if spoilt else window.samples)[max(0, fresh - start) :]
-        samples = np.concatenate([self._rest, heard])
+        # An offset or hum makes networks hear speech where there is none, and fakes.
+        if quality.level_dbfs(window.samples) - level > _SPOILT_DB:
+            window = replace(window, samples=voice)
+        samples = np.concatenate([self._rest, window.samples[max(0, fresh - start) :]])
         for probability in self._stream.probabilities(samples):
             self._chunks.append((self._heard, float(probability)))
             self._heard += CHUNK
