@@ -74,6 +74,9 @@ def test_a_camera_is_decided_on_like_its_recording(
         name: {w["end"]: w["score"] for w in found if w.get("detector") == "voice" and "llr" in w}
         for name, found in lines.items()
     }
+    corrected = sum(
+        v for k, v in service.metrics().items() if "monitor_corrected_seconds_total" in k
+    )
     apart = mean(scores["synthetic"].values()) - mean(scores["human"].values())
     for call, name in calls.items():
         codec, recorded, replayed = VOICES[name][1], lines[name], scores[name]
@@ -85,7 +88,8 @@ def test_a_camera_is_decided_on_like_its_recording(
         # samples need not be the file's: windows lie a few milliseconds apart. Single scores move,
         # their mean hardly, against what lies between a human and a synthetic voice.
         assert abs(difference.mean()) < 0.1 * apart
-        if codec == "pcmu":
+        # A server that is late on a busy machine has its sound brought back to the wall.
+        if codec == "pcmu" and not corrected:
             assert np.median(np.abs(difference)) < 0.05
         tiers = {a["tier"] for a in service.alerts(call) if a["action"] == "raised"}
         verdict = recorded[-1]
