@@ -50,7 +50,8 @@ class Anna:
         for step in range(round(SECONDS * 10)):
             at = step / 10
             await asyncio.sleep(began + at + 0.1 - time.monotonic())
-            sound = np.full(1600, 0.1, np.float32)
+            # No constant: that is no sound.
+            sound = 0.1 * np.sign(np.sin(np.arange(1600) * 0.2)).astype(np.float32)
             await intake.put(AudioFrame("anna", at, sound))
             if step % 2 == 0 and intake.key_frames is None:
                 await intake.put(VideoFrame("anna", at, image))

