@@ -115,7 +115,9 @@ class Service:
         keep = self._archive.keep
         governing = GovernorOptions(**settings.governor.model_dump())
         self._governor = Governor(settings.limits.calls, governing, self._thin)
-        self.registry = Registry(self._stages, heard, self.metrics, self._governor, keep)
+        self.registry = Registry(
+            self._stages, heard, self.metrics, self._governor, keep, settings.limits.unheard
+        )
         if settings.bound_to_loopback:
             offer_loopback()
         self.app = self._build()

@@ -15,6 +15,7 @@ from prometheus_client import (
 from monitor.families.calls import CallFamilies
 from monitor.families.delivery import DeliveryFamilies
 from monitor.families.judges import JudgeFamilies
+from monitor.families.refusals import REFUSALS
 from monitor.families.tasks import TASK_FAILURES
 from monitor.types import LOOKS, Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
 
@@ -35,6 +36,8 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
         DeliveryFamilies.__init__(self, self.registry)
         self.task_failures = TASK_FAILURES
         self.registry.register(self.task_failures)
+        self.refusals = REFUSALS
+        self.registry.register(self.refusals)
         self._states: dict[str, tuple[str, AlarmState]] = {}
 
     # As the executor's observer.

@@ -30,12 +30,13 @@ class CapacityError(Exception):
     def __init__(
         self,
         detail: str,
-        reason: Literal["capacity", "overload", "draining"] = "capacity",
+        reason: Literal["capacity", "overload", "draining", "quota"] = "capacity",
         retry_after: int = RETRY_SECONDS,
     ) -> None:
         super().__init__(detail)
         self.reason = reason
-        """In one word, for metrics: every slot is taken, the machine is, or it is to be freed."""
+        """In one word, for metrics: every slot is taken, the machine is, it is to be freed, or the
+        sender has more than its share."""
         self.retry_after = retry_after
         """Seconds."""
 

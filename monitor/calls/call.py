@@ -38,12 +38,12 @@ class Call:
     metrics: Metrics
     participant: str
     """Label of the participant whose media comes first; sources may bring more."""
-    label: str = ""
-    """What the caller of the API named the call."""
+    label: str = ""  # what the caller of the API named it
+    owner: str = ""  # by which token or peer it is sent; empty if it is pulled
     started_at: datetime | None = None
     ended: str | None = None
-    """Why the call ended, in one word, once it has."""
-    detail: str = ""  # More about the end, in words.
+    """Why the call ended, in one word, once it has; `detail` says more."""
+    detail: str = ""
     remarks: list[str] = field(default_factory=list)
     """What the source said about itself that people should know."""
     participants: dict[str, Pipeline] = field(default_factory=dict)

@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 
 from monitor import failures, log
 from monitor.calls.admission import Admission, CapacityError, Level
 from monitor.calls.call import Call
 from monitor.calls.pause import Pause, PauseError, PauseReason
+from monitor.calls.place import Place
 from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
@@ -34,8 +35,18 @@ class Registry:
         metrics: Metrics,
         admission: Admission,
         evidence: Callable[[str, str, str], PacketTarget | None] = lambda *_: None,
+        most_unheard: int | None = None,
     ) -> None:
-        """`evidence(call, ingest, label)` gives where a call's encoded media is kept, if it is."""
+        """`evidence(call, ingest, label)` gives where a call's encoded media is kept, if it is.
+
+        `most_unheard`: calls without media that one owner may have at once.
+        """
+        self._most_unheard = most_unheard
+        self._held: Counter[str] = Counter()
+        """Places that are kept, by owner."""
+        self.guests: Callable[[], Iterable[tuple[str, bool]]] = lambda: ()
+        """Owners of participants beyond their call's first, and whether each has been heard: each
+        takes up as much of the machine as a call."""
         self._stages = stages
         self._sink = sink
         self._metrics = metrics
@@ -49,15 +60,43 @@ class Registry:
         metrics.slots.set_function(lambda: self.free)
         metrics.governor.set_function(lambda: self.level)
 
-    def admit(self, ingest: str, reserved: int = 0) -> None:
-        """Raise CapacityError if no further call can be monitored beside `reserved` others."""
+    def admit(self, ingest: str, owner: str = "") -> None:
+        """Raise CapacityError if no further call can be monitored, or none of this owner.
+
+        `owner` is the token or the peer that a call is sent by; empty for what is pulled.
+        """
         try:
             if self.draining:
                 raise CapacityError("this node is being drained", "draining")
-            self._admission.check(len(self._active) + reserved)
+            self._admission.check(self._load)
+            if owner and self._most_unheard is not None:
+                if self._unheard(owner) >= self._most_unheard:
+                    raise CapacityError(
+                        f"{self._most_unheard} calls of the same sender have no media yet", "quota"
+                    )
         except CapacityError as error:
             self._metrics.calls_refused.labels(ingest, error.reason).inc()
             raise
+
+    @property
+    def _load(self) -> int:
+        """Calls, participants beyond the first, and places that are kept."""
+        return len(self._active) + sum(1 for _ in self.guests()) + self._held.total()
+
+    def _unheard(self, owner: str) -> int:
+        calls = self._active.values()
+        unheard = sum(c.owner == owner and not c.media_seen.is_set() for c in calls)
+        return unheard + sum(o == owner and not h for o, h in self.guests()) + self._held[owner]
+
+    def keep_place(self, ingest: str, owner: str = "") -> Place:
+        """Count a call that may begin later as one; raises CapacityError like `admit`."""
+        self.admit(ingest, owner)
+        self._held[owner] += 1
+
+        def released() -> None:
+            self._held[owner] -= 1
+
+        return Place(released)
 
     def anomaly(self, ingest: str, kind: str) -> None:
         """Count something that a sender did not do as it should; its call goes on."""
@@ -70,12 +109,13 @@ class Registry:
         label: str = "",
         ended: Callable[[Call], None] | None = None,
         call_id: str = "",
+        owner: str = "",
     ) -> Call:
         """Begin monitoring a source; `ended` hears when it is over. Raises CapacityError.
 
-        `call_id` must never have been used; left out, one is made.
+        `call_id` must never have been used; left out, one is made. `owner` as for `admit`.
         """
-        self.admit(source.ingest)
+        self.admit(source.ingest, owner)
         call_id = call_id or secrets.token_urlsafe(12)
         call = Call(
             id=call_id,
@@ -85,6 +125,7 @@ class Registry:
             metrics=self._metrics,
             participant=participant,
             label=label,
+            owner=owner,
             evidence=self._evidence(call_id, source.ingest, label),
         )
         call.thin(self._admission.level)
@@ -124,7 +165,7 @@ class Registry:
     @property
     def free(self) -> int:
         """Further calls that can be taken now."""
-        return 0 if self.draining else self._admission.free(len(self._active))
+        return 0 if self.draining else self._admission.free(self._load)
 
     @property
     def level(self) -> Level:

@@ -23,13 +23,14 @@ class CallFamilies:
             "monitor_calls_ended",
             "Calls ended: ended, stopped, truncated, idle, no_media, disconnected, gone, "
             "unreachable, unauthorized, not_found, refused, unreadable, closed, frozen, "
-            "malformed, fault",
+            "malformed, flood, fault",
             ["ingest", "reason"],
             registry=r,
         )
         self.calls_refused = Counter(
             "monitor_calls_refused",
-            "Calls not taken: capacity (every slot is in use), overload (video is thinned)",
+            "Calls not taken: capacity (every slot is in use), overload (video is thinned), "
+            "draining, quota (the sender has too many without media)",
             ["ingest", "reason"],
             registry=r,
         )

@@ -84,7 +84,7 @@ class Receiver:
         self._reason = "ended"
         self._failure: BaseException | None = None
         self._latest = time.monotonic()
-        self._received = False
+        self.received = False
         self._up = False
         self.connection.on("connectionstatechange", self._on_state)
 
@@ -152,7 +152,7 @@ class Receiver:
             tasks.append(begin("sight", looking, self._fail))
         try:
             reason = await self._until_the_end()
-            if self.hearing is not None and self._received:
+            if self.hearing is not None and self.received:
                 for media in self.hearing.flush():
                     await intake.put(media)
             return reason
@@ -171,11 +171,11 @@ class Receiver:
 
     async def _until_the_end(self) -> str:
         while not self._ended.is_set():
-            there = self._received or self._up
+            there = self.received or self._up
             limit = self._options.idle_timeout if there else self._options.connect_timeout
             left = self._latest + limit - time.monotonic()
             if left <= 0:
-                return "idle" if self._received else "no_media"
+                return "idle" if self.received else "no_media"
             with suppress(TimeoutError):
                 # Not for as long as that: a connection that comes up changes the limit.
                 await asyncio.wait_for(self._ended.wait(), min(left, self._options.connect_timeout))
@@ -198,7 +198,7 @@ class Receiver:
         return self.hearing.sender if self.hearing is not None else None
 
     def _on_packet(self, packet: RtpPacket) -> None:
-        self._latest, self._received = packet.arrived, True
+        self._latest, self.received = packet.arrived, True
         if len(self._packets) >= _PACKETS:
             self._packets.popleft()
             self._overrun += 1
@@ -218,7 +218,7 @@ class Receiver:
                 await intake.put(media)
 
     def _on_picture(self, frame: EncodedFrame) -> None:
-        self._latest, self._received = time.monotonic(), True
+        self._latest, self.received = time.monotonic(), True
         if self._intake is None:
             self._pictures.append(frame)
             if len(self._pictures) > _PACKETS:

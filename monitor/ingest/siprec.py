@@ -29,6 +29,10 @@ _TICK = 0.5
 """Seconds after which a lasting hold is booked again, before it would count as idle."""
 _PACKETS = 500
 """Packets of one stream that may wait for the event loop: ten seconds of 20 ms."""
+MOST_PARTIES = 64
+"""Participants, and streams, of one session from its begin to its end."""
+TOO_MANY = "too_many"
+"""Why a source refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class SiprecSource:
         self._streams: dict[str, _Stream] = {}
         """By label, also those that ended: a client may open them again."""
         self._announced: set[str] = set()
+        self._named: set[str] = set()
+        """Who ever was in the session: each keeps a standing until the call ends."""
         self._intake: Intake | None = None
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
@@ -103,12 +109,17 @@ class SiprecSource:
     async def update(self, lines: Sequence[Line], metadata: Metadata) -> tuple[int, ...]:
         """Receive these streams from now on; return our port for each line, 0 if refused.
 
-        Raises SourceError if there are no ports left, and nothing has changed then.
+        Raises SourceError if there are no ports left, or for more participants than a call has, and
+        nothing has changed then.
         """
         before = {label: stream.voice for label, stream in self._streams.items() if stream.port}
         options = self.options
         carried = voices(lines, metadata, options.agents, options.both, before)
         wanted = {line.label: line for line in lines if line.taken}
+        names = self._named | {carried[label].participant for label in wanted}
+        if max(len(names), len(self._streams.keys() | wanted)) > MOST_PARTIES:
+            raise SourceError(TOO_MANY, f"more than {MOST_PARTIES} parties in one session")
+        self._named = names
         opened: dict[str, RtpPort] = {}
         try:
             for label, line in wanted.items():

@@ -55,6 +55,11 @@ class WebRtcSource:
         )
         return fitted.completed(with_one_layer(sdp, self._offer.sdp))
 
+    @property
+    def heard(self) -> bool:
+        """Whether any media has come."""
+        return self.receiver.received
+
     async def add_candidates(self, candidates: Sequence[RTCIceCandidate | None]) -> None:
         """Take trickled candidates."""
         fitted = self._offer.fitted

@@ -38,10 +38,18 @@ class Limits(Section):
 
     calls: int = Field(20, ge=1)
     """Calls monitored at once; further ones are refused with Retry-After."""
+    unheard_per_sender: int = Field(0, ge=0)
+    """Calls without media yet that one token or peer may have at once, so that who sends none
+    keeps nobody out; 0 means half of `calls`, two at least."""
     inference_threads: int = Field(0, ge=0)
     """0 means one per core."""
     upload_megabytes: float = Field(200.0, ge=0)
     """Of one recording that is uploaded to be replayed; 0 takes none."""
+
+    @property
+    def unheard(self) -> int:
+        """Calls without media of one sender."""
+        return self.unheard_per_sender or max(2, (self.calls + 1) // 2)
 
 
 class Governor(Section):

@@ -20,7 +20,7 @@ from monitor.calls.admission import CapacityError
 from monitor.calls.registry import Registry
 from monitor.ingest.anomaly import Anomalies
 from monitor.ingest.recording_metadata import Metadata
-from monitor.ingest.siprec import SiprecOptions, SiprecSource
+from monitor.ingest.siprec import TOO_MANY, SiprecOptions, SiprecSource
 from monitor.protocols import SourceError
 from monitor.sip.digest import Digest
 from monitor.sip.extensions import check_extensions, wants_recording
@@ -66,8 +66,6 @@ class Recorder:
         self._address = address
         self._digest = digest
         self._recordings: dict[tuple[str, str, str], Recording] = {}
-        self._opening = 0
-        """Sessions that are being opened; they take up slots too."""
         self._goodbyes: set[asyncio.Task[int | None]] = set()
         self._methods: dict[str, Callable[[Transaction, Recording], Awaitable[None]]] = {
             "INVITE": self._change,
@@ -116,16 +114,13 @@ class Recorder:
         """Answer a request that belongs to no session."""
         method = transaction.request.method
         if method == "INVITE":
-            self._opening += 1
             try:
                 await self._begin(transaction)
             except CapacityError as error:
                 retry = [("Retry-After", str(error.retry_after))]
                 raise SipError(503, str(error), retry) from error
             except SourceError as error:
-                raise SipError(503, f"telephony.siprec.rtp_ports: {error.detail}") from error
-            finally:
-                self._opening -= 1
+                raise _refusal(error) from error
         elif method == "OPTIONS":
             self._capabilities(transaction)
         elif method in self._methods:
@@ -145,7 +140,8 @@ class Recorder:
             raise SipError(421, needs, [("Require", "siprec")], "Extension Required")
         if content.lines is None:
             raise SipError(488, "sdp: an INVITE must bring an offer")
-        self._registry.admit("siprec", reserved=self._opening - 1)
+        owner = f"peer {transaction.peer.address}"
+        place = self._registry.keep_place("siprec", owner)
         dialog = create_dialog_from_request(request, local_tag=secrets.token_hex(8))
         source = SiprecSource(self._options)
         recording = Recording(
@@ -164,12 +160,15 @@ class Recorder:
                 raise SipError(487, "cancelled by the client")
             label = recording.metadata.session or request.call_id or ""
             label = "".join(c for c in label if c.isprintable())[:_LONGEST_LABEL]
+            place.release()
             call = self._registry.start(
-                source, source.participant, label, lambda _: self._ended(recording)
+                source, source.participant, label, lambda _: self._ended(recording), owner=owner
             )
         except BaseException:
             source.close()
             raise
+        finally:
+            place.release()
         recording.call = call
         self._recordings[self._key(recording)] = recording
         dialog.confirm()
@@ -190,7 +189,7 @@ class Recorder:
             try:
                 await recording.change(content)
             except SourceError as error:
-                raise SipError(503, f"telephony.siprec.rtp_ports: {error.detail}") from error
+                raise _refusal(error) from error
             self._note(recording, content)
             recording.timer = timer or recording.timer
             self._accept(transaction, recording, content.lines is not None)
@@ -273,3 +272,10 @@ class Recorder:
     def _key(recording: Recording) -> tuple[str, str, str]:
         dialog = recording.dialog
         return dialog.call_id, dialog.remote_tag, dialog.local_tag
+
+
+def _refusal(error: SourceError) -> SipError:
+    """What is answered when streams cannot be received."""
+    if error.reason == TOO_MANY:
+        return SipError(488, f"metadata: {error.detail}")
+    return SipError(503, f"telephony.siprec.rtp_ports: {error.detail}")

@@ -8,12 +8,14 @@ Acceptances of INVITE are repeated by whoever accepts: their ACK belongs to the 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiosipua import SipRequest, SipResponse
 
 from monitor import failures, log
-from monitor.sip.message import SipError, reply, top
+from monitor.refusals import refused
+from monitor.sip.message import SipError, reply, tag, top
 from monitor.sip.transport import Peer
 from monitor.tasks import begin
 
@@ -25,6 +27,8 @@ LIFETIME = 64 * T1
 """Seconds for which an answer is repeated or a repeated question is recognised."""
 MOST = 5000
 """Transactions at once; further requests are dropped, and come again."""
+MOST_OF_ONE = 1000
+"""Of them, of one address."""
 
 
 class Transaction:
@@ -80,6 +84,8 @@ class Transactions:
         """`handle` answers a new request, ACK included; what it raises as SipError is answered."""
         self._handle = handle
         self._servers: dict[tuple[str, str, int | None, str], Transaction] = {}
+        self._held: Counter[str] = Counter()
+        """How many, by address."""
         self._clients: dict[str, asyncio.Future[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -100,14 +106,31 @@ class Transactions:
                 self._spawn(Transaction(message, peer))
         elif known is not None:
             known.again()
-        elif len(self._servers) < MOST:
-            transaction = self._servers[key] = Transaction(message, peer)
-            loop = asyncio.get_running_loop()
-            loop.call_later(LIFETIME, self._servers.pop, key, None)
+        elif len(self._servers) >= MOST or self._held[peer.address] >= MOST_OF_ONE:
+            refused("sip_transactions", peer=peer.address)
+        else:
+            transaction = Transaction(message, peer)
+            # Out of a session nothing depends on how often this is answered.
+            if method != "OPTIONS" or tag(message, "to"):
+                self._hold(key, transaction)
             if method == "CANCEL":
                 self._cancel(transaction)
             else:
                 self._spawn(transaction)
+
+    def _hold(self, key: tuple[str, str, int | None, str], transaction: Transaction) -> None:
+        """Know a request for as long as it may come again."""
+        address = transaction.peer.address
+        self._servers[key] = transaction
+        self._held[address] += 1
+
+        def forget() -> None:
+            self._servers.pop(key, None)
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
+
+        asyncio.get_running_loop().call_later(LIFETIME, forget)
 
     async def ask(self, request: SipRequest, peer: Peer) -> int | None:
         """Send a request; return the status of the final response, None if there is none."""

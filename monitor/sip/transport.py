@@ -10,7 +10,9 @@ from aiosipua import SipRequest, SipResponse
 from monitor import log
 from monitor.ingest.rtpport import Networks, within
 from monitor.ingest.tcp import TcpListener
+from monitor.refusals import refused
 from monitor.sip.message import LARGEST_BODY, LARGEST_HEAD, MalformedError, read, top
+from monitor.sip.share import Shares
 
 _log = log.get(__name__)
 
@@ -18,6 +20,8 @@ MOST_CONNECTIONS = 200
 """TCP and TLS connections at once; a border controller holds a few."""
 MESSAGE_SECONDS = 10.0
 """From the first byte of a message over TCP to its last."""
+_TURN = 0.05
+"""Seconds for which a connection is not read that sends more than its share."""
 _PING, _PONG = b"\r\n\r\n", b"\r\n"
 """RFC 5626, section 3.5.1."""
 
@@ -29,6 +33,8 @@ class Peer(Protocol):
     """UDP, TCP or TLS."""
     reliable: bool
     """Whether what is sent arrives, or the connection ends."""
+    address: str
+    """Of its host."""
 
     @property
     def reachable(self) -> bool:
@@ -48,6 +54,7 @@ class _UdpPeer:
     def __init__(self, transport: asyncio.DatagramTransport, address: tuple[str, int]) -> None:
         self._transport = transport
         self._address = address
+        self.address = address[0]
 
     @property
     def reachable(self) -> bool:
@@ -69,6 +76,7 @@ class UdpListener(asyncio.DatagramProtocol):
     def __init__(self, peers: Networks, received: Received) -> None:
         self._peers = peers
         self._received = received
+        self._shares = Shares()
         self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -89,7 +97,10 @@ class UdpListener(asyncio.DatagramProtocol):
         if self._transport is None or not data.strip(b"\r\n\0"):
             return
         if not any(within(addr[0], network) for network in self._peers):
-            _log.warning("sip refused", field="telephony.siprec.peers", peer=addr[0])
+            refused("sip_stranger", field="telephony.siprec.peers", peer=addr[0])
+            return
+        if not self._shares.allow(addr[0]):
+            refused("sip_rate", peer=addr[0])
             return
         try:
             message = read(data)
@@ -102,8 +113,9 @@ class UdpListener(asyncio.DatagramProtocol):
 class _StreamPeer:
     reliable = True
 
-    def __init__(self, writer: asyncio.StreamWriter, kind: str) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, kind: str, address: str) -> None:
         self.kind = kind
+        self.address = address
         self._writer = writer
 
     @property
@@ -125,6 +137,7 @@ class StreamListener:
         self, peers: Networks, received: Received, context: ssl.SSLContext | None = None
     ) -> None:
         self._received = received
+        self._shares = Shares()
         self._kind = "TLS" if context is not None else "TCP"
         self._listener = TcpListener(
             self._serve, peers, "sip", "telephony.siprec.peers", context, MOST_CONNECTIONS
@@ -142,13 +155,13 @@ class StreamListener:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
     ) -> None:
         try:
-            await self._converse(reader, _StreamPeer(writer, self._kind), address)
+            await self._converse(reader, _StreamPeer(writer, self._kind, address))
         except MalformedError as error:
             _log.warning("sip message unreadable", peer=address, detail=str(error))
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError) as error:
             _log.info("sip connection lost", peer=address, detail=type(error).__name__)
 
-    async def _converse(self, reader: asyncio.StreamReader, peer: Peer, address: str) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, peer: Peer) -> None:
         while (first := await _first(reader, peer)) is not None:
             async with asyncio.timeout(MESSAGE_SECONDS):
                 try:
@@ -156,13 +169,17 @@ class StreamListener:
                 except asyncio.LimitOverrunError:
                     raise MalformedError("a head that is too large") from None
                 body = await reader.readexactly(_length(head))
+            # At least a turn of the loop, even if the next message is there already.
+            await asyncio.sleep(0)
+            while not self._shares.allow(peer.address):  # noqa: ASYNC110 - it waits its turn
+                await asyncio.sleep(_TURN)
             try:
                 message = read(head + body)
             except MalformedError as error:
                 if b"SIP/2.0" not in head.partition(b"\r\n")[0]:
                     raise
                 # One message: the connection may carry every call of a border controller.
-                _log.warning("sip message unreadable", peer=address, detail=str(error))
+                _log.warning("sip message unreadable", peer=peer.address, detail=str(error))
                 continue
             self._received(message, peer)
 

@@ -50,7 +50,9 @@ class AudioSocketServer:
             """Nothing is ever sent to a channel that is only monitored."""
 
         try:
-            with self._streams.open("audiosocket", AudioSocketParser()) as stream:
+            with self._streams.open(
+                "audiosocket", AudioSocketParser(), owner=f"peer {address}"
+            ) as stream:
                 await stream.run(receive, send)
         except CapacityError as error:
             _log.warning("audiosocket refused", field="limits.calls", detail=str(error))

@@ -22,20 +22,22 @@ class Entrance:
     node: str = ""
     tickets: Tickets | None = None
 
-    def publish(self, gatekeeper: Gatekeeper) -> Callable[..., Awaitable[None]]:
-        """Return a dependency that lets in who has a ticket, or a token that may publish."""
+    def publish(self, gatekeeper: Gatekeeper) -> Callable[..., Awaitable[str]]:
+        """Return a dependency that lets in who has a ticket, or a token that may publish.
+
+        It gives the token's name.
+        """
 
         async def check(
             request: Request,
             given: Annotated[
                 HTTPAuthorizationCredentials | None, Security(BEARER, scopes=["publish"])
             ],
-        ) -> None:
+        ) -> str:
             ticket = request.query_params.get(QUERY)
             if ticket is not None and self.tickets is not None:
-                self.tickets.redeem(ticket, self.node)
-            else:
-                gatekeeper.allow(given.credentials if given is not None else "", "publish")
+                return self.tickets.redeem(ticket, self.node)
+            return gatekeeper.allow(given.credentials if given is not None else "", "publish").name
 
         return check
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from monitor import failures, log
 from monitor.calls.admission import CapacityError
 from monitor.calls.call import Call
+from monitor.calls.place import Place
 from monitor.calls.registry import Registry
 from monitor.ingest.anomaly import Anomalies, Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
@@ -24,6 +25,9 @@ from monitor.ingest.dialect import (
     TelephonyError,
 )
 from monitor.ingest.telephony import TelephonySource
+from monitor.ingest.toll import Toll
+from monitor.pace import FloodError
+from monitor.refusals import refused
 from monitor.tasks import awaited
 
 _log = log.get(__name__)
@@ -61,32 +65,41 @@ class Streams:
     def __init__(self, registry: Registry, options: StreamOptions) -> None:
         self.registry = registry
         self.options = options
-        self.waiting = 0
-        """Streams that have not begun a call yet; they take up slots too."""
 
     @contextmanager
-    def open(self, ingest: str, parser: Parser, label: str = "") -> Iterator["Stream"]:
-        """Give a stream that is to be run; raises CapacityError if no slot is free."""
-        self.registry.admit(ingest, reserved=self.waiting)
-        self.waiting += 1
-        stream = Stream(ingest, parser, self, label)
-        try:
-            yield stream
-        finally:
-            stream.take_slot()
+    def open(
+        self, ingest: str, parser: Parser, label: str = "", owner: str = ""
+    ) -> Iterator["Stream"]:
+        """Give a stream that is to be run; raises CapacityError if no slot is free.
+
+        `owner`: the token or the peer that sends it.
+        """
+        # Before its call begins it takes up a slot, too.
+        with self.registry.keep_place(ingest, owner) as place:
+            yield Stream(ingest, parser, self, label, owner, place)
 
 
 class Stream:
     """What a platform says, fed into a call of its own."""
 
-    def __init__(self, ingest: str, parser: Parser, streams: Streams, label: str) -> None:
+    def __init__(
+        self,
+        ingest: str,
+        parser: Parser,
+        streams: Streams,
+        label: str,
+        owner: str,
+        place: Place,
+    ) -> None:
         self._ingest = ingest
         self._parser = parser
         self._streams = streams
         self._registry = streams.registry
         self._options = streams.options
         self._label = label
-        self._waits = True
+        self._owner = owner
+        self._place = place
+        self._toll = Toll()
         self._receiving: asyncio.Task[tuple[Close, str]] | None = None
         self._source: TelephonySource | None = None
         self._call: Call | None = None
@@ -126,12 +139,6 @@ class Stream:
             await self._registry.wait(self._call)
         return close
 
-    def take_slot(self) -> None:
-        """Stop waiting for one: the call has begun, or will not."""
-        if self._waits:
-            self._waits = False
-            self._streams.waiting -= 1
-
     async def _converse(
         self,
         receive: Callable[[], Awaitable[str | bytes | None]],
@@ -149,8 +156,15 @@ class Stream:
                     return await self._silence(send)
                 if data is None:
                     return Close(1000, ""), "disconnected"
-                if await self._take(self._read(data), data, send):
+                messages = self._read(data)
+                # At least a turn of the loop, even if the next message is there already.
+                await asyncio.sleep(self._toll.pay(len(data), messages))
+                if await self._take(messages, data, send):
                     return Close(1000, "the stream has ended"), "ended"
+        except FloodError as error:
+            refused("media", ingest=self._ingest, call=self._id, detail=str(error))
+            await self._farewell(send, str(error))
+            return Close(1008, f"media: faster than anybody speaks, {error}"), "flood"
         except TelephonyError as error:
             _log.warning(
                 "telephony stream refused",
@@ -227,9 +241,9 @@ class Stream:
             )
         label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
         source = TelephonySource(self._ingest, scored, wanted - set(scored))
-        self.take_slot()
+        self._place.release()
         first = scored[0] if scored else REMOTE
-        self._call = self._registry.start(source, first, label, self._ended)
+        self._call = self._registry.start(source, first, label, self._ended, owner=self._owner)
         self._source = source
         _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
 

@@ -31,8 +31,8 @@ def router(
     """Return the endpoints; without its gate AudioHook is not offered, Twilio needs a token."""
     routes = APIRouter()
 
-    def admit(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> None:
-        """Raise Problem unless the request may publish."""
+    def admit(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> str:
+        """Return by whom it is sent; raises Problem unless the request may publish."""
         if dialect == "audiohook":
             if audiohook is None:
                 raise Problem(404, "Not configured", "telephony.audiohook: has no api_key")
@@ -40,7 +40,8 @@ def router(
         elif dialect == "twilio" and twilio_gate is not None:
             twilio_gate.check(_target(socket), headers)
         else:
-            gatekeeper.allow(_token(socket, headers), "publish")
+            return f"token {gatekeeper.allow(_token(socket, headers), 'publish').name}"
+        return f"account {dialect}"
 
     def read(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> Parser:
         """Return what reads this dialect; raises Problem for an unknown one or wrong query."""
@@ -63,9 +64,10 @@ def router(
         """Take a call's stream; refused before it is accepted, with an HTTP status."""
         headers = _joined(socket)
         try:
-            admit(dialect, socket, headers)
+            owner = admit(dialect, socket, headers)
             parser = read(dialect, socket, headers)
-            with streams.open(dialect, parser, socket.query_params.get("call", "")[:80]) as stream:
+            label = socket.query_params.get("call", "")[:80]
+            with streams.open(dialect, parser, label, owner) as stream:
                 offered = socket.scope.get("subprotocols") or [None]
                 await socket.accept(offered[0])
                 close = await stream.run(lambda: _receive(socket), lambda t: _send(socket, t))

@@ -32,8 +32,11 @@ class Tickets:
         content = json.dumps({"node": node, "by": by, "id": secrets.token_urlsafe(9)})
         return self._fernet.encrypt_at_time(content.encode(), round(self._wall())).decode()
 
-    def redeem(self, ticket: str, node: str) -> None:
-        """Take a ticket; raises Problem if it is forged, too old, used, or not for this node."""
+    def redeem(self, ticket: str, node: str) -> str:
+        """Take a ticket and return whose it is.
+
+        Raises Problem if it is forged, too old, used, or not for this node.
+        """
         now = self._wall()
         try:
             # Whole seconds are what Fernet counts in.
@@ -48,6 +51,7 @@ class Tickets:
         if content["id"] in self._used:
             raise _refused("it has been used")
         self._used[content["id"]] = now + 2 * self._seconds + 120.0
+        return str(content["by"])
 
 
 def _refused(detail: str) -> Problem:

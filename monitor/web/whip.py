@@ -1,7 +1,7 @@
 """WHIP, the WebRTC-HTTP ingestion protocol (RFC 9725): one POST publishes a participant."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -33,6 +33,8 @@ class Session:
     source: WebRtcSource
     call: Call
     room: Room
+    owner: str
+    """By whose token it is sent."""
     etag: str
     """Names the ICE session; trickled candidates must say which one they are for."""
 
@@ -51,9 +53,15 @@ def router(
     routes = APIRouter(tags=["whip"], route_class=DescribedRoute)
     sessions: dict[str, Session] = {}
 
-    def rooms() -> list[Room]:
-        return list({id(s.room): s.room for s in sessions.values()}.values())
+    def guests() -> Iterator[tuple[str, bool]]:
+        rooms: set[int] = set()
+        for session in sessions.values():
+            if session.room.holds(session.source):
+                if id(session.room) in rooms:
+                    yield session.owner, session.source.heard
+                rooms.add(id(session.room))
 
+    registry.guests = guests
     publish = Depends(gatekeeper.require("publish"))
 
     @routes.options("/whip", status_code=204)
@@ -64,12 +72,12 @@ def router(
     @routes.post(
         "/whip",
         status_code=201,
-        dependencies=[Depends(entrance.publish(gatekeeper))],
         responses={201: {"content": {_SDP: {}}}, **refusals(400, 413, 415, 503)},
         openapi_extra={"requestBody": {"required": True, "content": {_SDP: {}}}},
     )
     async def publish_participant(
         request: Request,
+        by: Annotated[str, Depends(entrance.publish(gatekeeper))],
         participant: Name = "remote",
         call: Name = "",
         paused: PauseReason | None = None,
@@ -80,11 +88,13 @@ def router(
         With `paused` nothing is monitored before the participant is resumed.
         """
         _content_type(request, _SDP)
-        # Each participant takes up as much of the machine as a call.
-        registry.admit("whip", reserved=sum(len(room) - 1 for room in rooms() if len(room)))
-        offer = read_offer((await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n"))
-        source = open_source(offer, participant or "remote")
-        answer = await source.answer()
+        owner = f"token {by}"
+        # Each participant takes up as much of the machine as a call, from its offer on.
+        with registry.keep_place("whip", owner):
+            text = (await _body(request)).replace("\r\n", "\n").replace("\n", "\r\n")
+            offer = read_offer(text)
+            source = open_source(offer, participant or "remote")
+            answer = await source.answer()
         who = participant or "remote"
 
         def ended(call: Call) -> None:
@@ -99,24 +109,25 @@ def router(
             ),
             None,
         )
-        if joined is not None:
-            room, started = joined.room, joined.call
-            room.join(who, source)
-            started.join(who)
-        else:
-            room = Room("whip", who, source)
-            try:
-                started = registry.start(room, who, call, ended)
-            except CapacityError:
-                # The last slot went while the answer was made.
-                await source.discard()
-                raise
+        try:
+            if joined is not None:
+                registry.admit("whip", owner)
+                room, started = joined.room, joined.call
+                room.join(who, source)
+                started.join(who)
+            else:
+                room = Room("whip", who, source)
+                started = registry.start(room, who, call, ended, owner=owner)
+        except CapacityError:
+            # The machine has become too late while the answer was made.
+            await source.discard()
+            raise
         anomalies = Anomalies("whip", registry.anomaly)
         for anomaly in offer.refused:
             anomalies.note(anomaly, started.id)
         if paused is not None:
             started.pause(who, paused)
-        session = Session(source, started, room, f'"{secrets.token_hex(8)}"')
+        session = Session(source, started, room, owner, f'"{secrets.token_hex(8)}"')
         name = started.id if joined is None else f"{started.id}.{secrets.token_hex(4)}"
         sessions[name] = session
         return Response(

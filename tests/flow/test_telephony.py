@@ -257,7 +257,7 @@ async def test_what_cannot_be_monitored_is_refused_by_name_and_disturbs_nobody(
                 await socket.wait_closed()
                 assert socket.close_code == code, (dialect, messages[-1][:40])
                 assert (socket.close_reason or "").startswith(field)
-        assert found.streams.waiting == 0
+        assert not found.registry._held.total()
         await play(healthy, 3.0)
         await healthy.send('{"event": "stop"}')
         call = await found.over()
@@ -450,7 +450,7 @@ async def test_silence_ends_a_stream(parts: Stages) -> None:
                 assert words in caught.value.rcvd.reason
             if ended:
                 assert (await found.over()).ended == ended
-        assert found.streams.waiting == 0
+        assert not found.registry._held.total()
 
 
 async def test_who_is_silent_is_on_hold_and_who_answers_no_ping_is_gone(parts: Stages) -> None:
@@ -651,4 +651,4 @@ async def test_audiosocket_refuses_strangers_and_nonsense(parts: Stages) -> None
                 assert await reader.read() == b""
             writer.close()
         assert not list(found.registry)
-        assert found.streams.waiting == 0
+        assert not found.registry._held.total()

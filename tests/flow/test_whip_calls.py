@@ -34,6 +34,7 @@ class Guest:
         self.gone = asyncio.Event()
         self.spoken = 0.0
         """Seconds."""
+        self.heard = True
 
     async def speak(self, seconds: float) -> None:
         """Wait until it has spoken as long in all."""

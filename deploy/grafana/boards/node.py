@@ -80,6 +80,13 @@ ONE_NODE = Board(
                     about="Stretched (or squeezed), or cut; a steady sender needs neither.",
                     empty="while senders' clocks are right",
                 ),
+                events(
+                    "Not taken from greedy peers",
+                    "monitor_refusals_total",
+                    "reason",
+                    about="Floods of sound, of SIP: who sends them, the log says.",
+                    empty="while nobody wants more than its share",
+                ),
                 events("Faces found and lost", "monitor_faces_total", "event", empty=NO_VIDEO),
             ),
         ),
