@@ -44,8 +44,7 @@ class Call:
     ended: str | None = None
     """Why the call ended, in one word, once it has; `detail` says more."""
     detail: str = ""
-    remarks: list[str] = field(default_factory=list)
-    """What the source said about itself that people should know."""
+    remarks: list[str] = field(default_factory=list)  # what the source says that one should know
     participants: dict[str, Pipeline] = field(default_factory=dict)
     media_seen: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: PacketTarget | None = None
@@ -240,6 +239,7 @@ class Call:
             now = intake.now()
             for pipeline in list(self.participants.values()):
                 if pipeline.participant in self._paused:
+                    self.media_seen.set()  # it came, or the call would not have begun
                     self._book_pause(pipeline.participant)
                     continue
                 if (since := pipeline.heard) is None:

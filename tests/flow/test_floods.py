@@ -8,13 +8,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from monitor.calls.admission import Slots
+from monitor.calls.pause import PauseReason
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.metrics import Metrics
 from monitor.web.audiosocket import AudioSocketServer
 from monitor.web.stream import StreamOptions, Streams
 from tests.fakes import MemorySink, stages
-from tests.flow import sip, test_telephony, test_whip_calls
+from tests.flow import sip, test_pause, test_telephony, test_whip_calls
 from tests.fuzz.targets import OFFER
 
 pytestmark = pytest.mark.timeout(100)
@@ -119,6 +120,21 @@ async def test_who_sends_no_media_leaves_room_for_others(parts: Stages) -> None:
         "monitor_calls_refused_total", {"ingest": "whip", "reason": "quota"}
     )
     assert refused == 1
+
+
+async def test_who_is_paused_from_the_start_counts_as_heard(parts: Stages) -> None:
+    registry = Registry(parts, MemorySink(), Metrics(), Slots(6), most_unheard=1)
+    talker = test_pause.Talker()
+    call = registry.start(talker, "remote", owner="token clinic")
+    call.pause("remote", PauseReason.CONSENT)
+    assert registry._unheard("token clinic") == 1
+    while registry._unheard("token clinic"):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert call._paused
+    registry.admit("whip", "token clinic")
+    talker.hung_up.set()
+    await registry.wait(call)
+    await registry.close()
 
 
 async def test_one_peers_sip_leaves_another_peer_an_answer(parts: Stages) -> None:
