@@ -16,6 +16,7 @@ from monitor.training.clips import TWINS_FILE, load_splits
 from monitor.training.export import export_network
 from monitor.training.features import SHARDS, cache_features, load_features
 from monitor.training.judge import DevelopmentSet
+from monitor.training.listener import Listener, load_listener, tune
 from monitor.training.network import NetworkSize, VoiceNetwork
 from monitor.training.objective import ObjectiveWeights
 from monitor.training.optimisers import OPTIMISERS
@@ -31,7 +32,7 @@ from monitor.training.prepare import (
 )
 from monitor.training.reload import reload_network
 from monitor.training.reports import add_reports
-from monitor.training.second import SecondLook, export_second, fit_head, fit_rule
+from monitor.training.second import export_second, fit_head, fit_rule
 from monitor.training.speechgate import batched
 from monitor.training.store import exists
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
@@ -193,9 +194,13 @@ def _train(options: argparse.Namespace) -> None:
     network = partial(VoiceNetwork, size=NetworkSize(inner=(first, second, third)))
     trainer = Trainer(library, folder, plan, weights=weights, start=options.start, network=network)
     development = DevelopmentSet(speech)
-    # A stopped run saves its checkpoint, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_as_by_keyboard()
     print(trainer.run(development.measure))
+
+
+def _stop_as_by_keyboard() -> None:
+    """A stopped run saves its checkpoint, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -210,9 +215,17 @@ def _export(options: argparse.Namespace) -> None:
 def _second(options: argparse.Namespace) -> None:
     folder = options.work / "second"
     cache_features(options.work, options.wheels, folder, options.shards, options.processes)
-    encoder = make_encoder(read_wheels(options.wheels))
-    network = SecondLook(encoder, fit_head(load_features(folder, options.shards))).eval()
-    development = DevelopmentSet(open_speech(options.work))
+    features = load_features(folder, options.shards)
+    network = Listener(make_encoder(read_wheels(options.wheels)))
+    network.begin(fit_head(features), features)
+    speech = open_speech(options.work)
+    development = DevelopmentSet(speech)
+    if options.minutes:
+        library, run = load_library(options.work, speech), options.work / options.name
+        _stop_as_by_keyboard()
+        tune(network, library, run, options.minutes, options.threads, development.measure)
+        network = load_listener(run / BEST)
+    network = network.eval()
     first = reload_network(options.model, 1, []).eval()
     rule, found = fit_rule(development, development.scores(first), development.scores(network))
     path = options.out or options.model.with_name("second.onnx")

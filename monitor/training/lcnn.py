@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monitor.training.network import DIRECTIONS, Heads
+from monitor.training.network import DIRECTIONS, Headed, Heads
 from monitor.training.spectrum import BANDS, FrontEnd
 
 COEFFICIENTS = 20
@@ -55,7 +55,7 @@ class MaxFeature(nn.Module):
         return torch.maximum(one, other)
 
 
-class LightNetwork(nn.Module):
+class LightNetwork(Headed):
     """As `VoiceNetwork`: waveform → logit, and the heads that training has."""
 
     def __init__(self, families: int) -> None:

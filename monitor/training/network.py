@@ -4,6 +4,7 @@ Log-power spectrum, then a plain residual CNN with attentive statistics pooling 
 1803.10963). No depth-wise convolutions: they train 13 times slower on a CPU.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +71,17 @@ class Heads:
 DIRECTIONS = 64
 
 
+class Headed(nn.Module):
+    """Waveform (batch, samples) → logit (batch,), by way of a spectrum that training masks."""
+
+    front: Callable[[Tensor], Tensor]
+    """Waveform → spectrum (batch, 1, bands, frames)."""
+
+    def heads(self, spectrum: Tensor) -> Heads:
+        """All heads of a spectrum (batch, 1, bands, frames)."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkSize:
     """Channels of the stem and the three stages, inside the stages, and of the embedding.
@@ -81,7 +93,7 @@ class NetworkSize:
     embedding: int = 128
 
 
-class VoiceNetwork(nn.Module):
+class VoiceNetwork(Headed):
     """The scorer, and the heads that only training has."""
 
     def __init__(self, families: int, size: NetworkSize | None = None) -> None:

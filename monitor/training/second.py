@@ -1,4 +1,4 @@
-"""The second look: a linear head on the frozen encoder, beside the network that looks first.
+"""The second look beside the network that looks first: where it begins, how it counts, its file.
 
 Both looks' logits are averaged on the scale of the first, with weights by what a window's own
 bandwidth says of its line, as the service does it.
@@ -21,7 +21,6 @@ from monitor.decision.strata import is_narrow
 from monitor.training.export import largest_difference, write_graph
 from monitor.training.features import Features
 from monitor.training.judge import DevelopmentSet
-from monitor.training.whisper import Encoder
 from monitor.types import Fusion, LookRule, Waveform
 
 RIDGE = 0.3
@@ -136,29 +135,16 @@ def fit_head(features: Features, ridge: float = RIDGE, rounds: int = 60) -> Head
     return Head(found, float(constant.detach()) - float(mean.astype(np.float64) @ found))
 
 
-class SecondLook(nn.Module):
-    """Waveform (batch, samples) → logit (batch,)."""
-
-    def __init__(self, encoder: Encoder, head: Head) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = nn.Linear(len(head.weight), 1)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.from_numpy(head.weight)[None])
-            self.head.bias.fill_(head.constant)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Waveform → logit."""
-        logit: Tensor = self.head(self.encoder(waveform)).squeeze(1)
-        return logit
-
-
-def export_second(network: SecondLook, rule: LookRule, first: str, path: Path) -> float:
+def export_second(network: nn.Module, rule: LookRule, first: str, path: Path) -> float:
     """Write the file and compare it with the network; returns the largest difference.
 
     `first` is the SHA-256 of the file whose looks come first. Raises ValueError if a difference
-    exceeds TOLERANCE; the file is then removed.
+    exceeds TOLERANCE; the file is then removed. Large constants are stored as half floats, as the
+    encoder was published; the network's are rounded to them.
     """
+    with torch.no_grad():
+        for value in (it for it in network.parameters() if it.numel() >= _SMALL):
+            value.copy_(value.half().float())
     write_graph(network.eval(), path)
     model = onnx.load(path)
     _halve(model.graph)
@@ -172,7 +158,7 @@ def export_second(network: SecondLook, rule: LookRule, first: str, path: Path) -
 
 
 def _halve(graph: onnx.GraphProto) -> None:
-    """Store as half floats what loses nothing by it: the encoder was published so."""
+    """Store as half floats what loses nothing by it."""
     casts = []
     for value in graph.initializer:
         single = numpy_helper.to_array(value)

@@ -14,10 +14,9 @@ from torch import nn
 
 from monitor.training.average import MovingAverage
 from monitor.training.batches import BatchMaker, BatchPlan, stream
-from monitor.training.lcnn import LightNetwork
 from monitor.training.library import Library
 from monitor.training.narrow import narrow
-from monitor.training.network import NetworkSize, VoiceNetwork, parameter_count
+from monitor.training.network import Headed, NetworkSize, VoiceNetwork, parameter_count
 from monitor.training.objective import ObjectiveWeights, mask_spectrum, objective
 from monitor.training.optimisers import SharpnessAware, make_optimiser
 from monitor.training.precision import autocast
@@ -77,7 +76,7 @@ class Trainer:
         batch: BatchPlan | None = None,
         weights: ObjectiveWeights | None = None,
         start: Path | None = None,
-        network: Callable[[int], VoiceNetwork | LightNetwork] = VoiceNetwork,
+        network: Callable[[int], Headed] = VoiceNetwork,
     ) -> None:
         """`start` is an exported file to go on from; `network` takes the number of families."""
         torch.set_num_threads(plan.threads)

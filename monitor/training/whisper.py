@@ -169,7 +169,17 @@ class Encoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Mean and spread over time after each block, first block first."""
-        x = functional.gelu(self.conv1(self.mel(waveform[:, :LONGEST])))
+        return self.listen(self.spectrum(waveform))[0]
+
+    def spectrum(self, waveform: Tensor) -> Tensor:
+        """Waveform (batch, samples) → log-mel spectrum (batch, 80, frames)."""
+        spectrum: Tensor = self.mel(waveform[:, :LONGEST])
+        return spectrum
+
+    def listen(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mel spectrum → features (batch, BLOCKS x FEATURES), and what the last block says
+        every 20 ms (batch, frames / 2, WIDTH)."""
+        x = functional.gelu(self.conv1(spectrum))
         x = functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         parts = []
@@ -178,7 +188,7 @@ class Encoder(nn.Module):
             mean = x.mean(1)
             spread = ((x - mean.unsqueeze(1)).square().mean(1) + 1e-6).sqrt()
             parts += [mean, spread]
-        return torch.cat(parts, 1)
+        return torch.cat(parts, 1), x
 
 
 def _published() -> Mapping[str, str]:

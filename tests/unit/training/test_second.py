@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from monitor.detectors.second import VoiceSecondLook
-from monitor.training import features
+from monitor.training import features, listener
 from monitor.training.channel import ChannelOdds
 from monitor.training.clips import Split
 from monitor.training.features import Features, cache_features, load_features
 from monitor.training.judge import DevelopmentSet
-from monitor.training.prepare import Item
-from monitor.training.second import Head, SecondLook, export_second, fit_head, fit_rule, fused
+from monitor.training.listener import Listener, load_listener, tune
+from monitor.training.prepare import Item, load_library, open_speech
+from monitor.training.second import Head, export_second, fit_head, fit_rule, fused
 from monitor.training.store import AudioStore, to_pcm, write
+from monitor.training.train import BEST
 from monitor.training.whisper import make_encoder, parse
 from monitor.types import AudioWindow, Fusion, LookRule, Span
 from tests.unit.training.test_whisper import ctranslate2, toy_weights
@@ -111,7 +113,9 @@ def test_the_file_says_what_the_service_reads(tmp_path: Path) -> None:
     encoder = make_encoder(parse(ctranslate2(toy_weights())))
     rng = np.random.default_rng(0)
     head = Head(rng.normal(0, 0.1, 2048), 0.5)
-    network = SecondLook(encoder, head).eval()
+    said = Features(rng.normal(1, 2, (5, 2, 2, 2048)).astype(np.float32))
+    network = Listener(encoder).eval()
+    network.begin(head, said)
     path = tmp_path / "second.onnx"
     export_second(network, RULE, "a" * 64, path)
     # The encoder's numbers were half floats to begin with.
@@ -123,6 +127,44 @@ def test_the_file_says_what_the_service_reads(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = float(network(torch.from_numpy(samples)[None])[0])
     assert second.logit(window) == pytest.approx(expected, abs=5e-3)
+
+
+def test_tuning_begins_where_the_linear_rule_ends_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = make_encoder(parse(ctranslate2(toy_weights())))
+    rng = np.random.default_rng(1)
+    heard = torch.from_numpy(np.stack([voice(rng, 1.5) for _ in range(8)]))
+    with torch.no_grad():
+        values = encoder(heard).numpy().reshape(2, 2, 2, -1)
+    head = fit_head(Features(values), ridge=1e-2)
+    network = Listener(encoder).eval()
+    network.begin(head, Features(values))
+    with torch.no_grad():
+        begun = network(heard).numpy()
+    np.testing.assert_allclose(begun, head.logits(values).ravel(), atol=2e-3)
+
+    write(tmp_path, "speech", ((dict(row, split="train"), pcm) for row, pcm in _items()))
+    nothing = ChannelOdds(*[0] * len(fields(ChannelOdds)))
+    monkeypatch.setattr(
+        listener, "BATCH", replace(listener.BATCH, groups=2, seconds=(1, 1), odds=nothing)
+    )
+    library = load_library(tmp_path, open_speech(tmp_path))
+    seen = []
+
+    def judge(network: torch.nn.Module) -> dict[str, float]:
+        with torch.no_grad():
+            seen.append(network(heard).numpy())
+        return {"objective": -float(len(seen))}
+
+    # So short a time is over after one step; the second run finds the schedule at its end.
+    for _ in range(2):
+        tune(network, library, tmp_path / "tuned", minutes=1e-6, threads=1, judge=judge)
+    assert not np.allclose(seen[0], begun, atol=1e-3)
+    np.testing.assert_array_equal(seen[0], seen[1])
+    with torch.no_grad():
+        kept = load_listener(tmp_path / "tuned" / BEST)(heard).numpy()
+    np.testing.assert_array_equal(kept, seen[1])
 
 
 def test_features_are_kept_and_only_missing_shards_made(
