@@ -9,7 +9,6 @@ from pathlib import Path
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-import monitor
 from monitor.access import grants
 from monitor.alerting import Alerting
 from monitor.archive import Archive, provenance
@@ -32,6 +31,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.sources import Wanted, check_trust, configured, open_file, open_pull, webrtc
 from monitor.tasks import Work, Workers
 from monitor.telephony import Telephony
+from monitor.version import VERSION
 from monitor.web import (
     api,
     deliveries,
@@ -142,7 +142,7 @@ class Service:
         app = DescribedApp(
             EVENTS,
             title="deepfake monitor",
-            version=monitor.__version__,
+            version=VERSION,
             lifespan=self._lifespan,
             docs_url=None,
             redoc_url=None,

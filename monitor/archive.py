@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import APIRouter
 
-import monitor
 from monitor import log
 from monitor.calls.stages import Judges
 from monitor.decision.advice import Pattern, Subject
@@ -29,6 +28,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.store.store import Store
 from monitor.tasks import Workers
 from monitor.types import AlarmState
+from monitor.version import VERSION
 from monitor.web import evidence
 from monitor.web.auth import Gatekeeper
 from monitor.web.models import ProvenanceRecord, TierRecord
@@ -181,7 +181,7 @@ def provenance(settings: Settings, judges: Judges) -> ProvenanceRecord:
     catalogue = Catalogue(settings.models_dir or default_folder())
     return {
         "models": {
-            "service": monitor.__version__,
+            "service": VERSION,
             "detectors": judges.models,
             "files": {
                 name: {

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-import monitor
 from monitor.access import grants
 from monitor.alerting import build_store
 from monitor.cluster.connection import FleetError, connect
@@ -21,6 +20,7 @@ from monitor.settings import Settings, SettingsError
 from monitor.sources import Wanted, open_pull
 from monitor.store.sources import SourceRow
 from monitor.tasks import Workers
+from monitor.version import VERSION
 from monitor.web import gateway, problems, switchboard
 from monitor.web.api import SourceRequest
 from monitor.web.auth import Gatekeeper
@@ -67,7 +67,7 @@ class Gateway:
     def _build(self) -> FastAPI:
         app = FastAPI(
             title="deepfake monitor, gateway",
-            version=monitor.__version__,
+            version=VERSION,
             lifespan=self._lifespan,
             docs_url=None,
             redoc_url=None,

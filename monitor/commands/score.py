@@ -1,6 +1,5 @@
 """score: replay recordings through the live pipeline."""
 
-import asyncio
 import json
 import signal
 import sys
@@ -9,14 +8,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from monitor import log, replay
-from monitor.app import build_offline
+from monitor import log
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.replay import sentence
+from monitor.session import Monitor, RecordingError
 from monitor.settings import SettingsError
-from monitor.sources import open_file
 
 
 def score(
@@ -32,9 +31,10 @@ def score(
     chosen = chosen_settings(settings)
     log.configure("warning")
     try:
-        stages, metrics = build_offline(chosen)
+        monitor = Monitor(chosen)
     except (CatalogueError, FileNotFoundError, SettingsError) as error:
         fail(str(error))
+    emit = (lambda r: typer.echo(json.dumps(r))) if format_ == "jsonl" else (lambda r: None)
     bad = 0
     for path in files:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -42,20 +42,19 @@ def score(
             *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
         ) as progress:
             task = progress.add_task(path.name, total=None)
-            source = open_file(
-                chosen,
-                path,
-                "remote",
-                lambda done, total: progress.update(task, completed=done, total=total or None),  # noqa: B023
-            )
-            sink = replay.Recorder(
-                emit=(lambda r: typer.echo(json.dumps(r))) if format_ == "jsonl" else None
-            )
-            outcome = asyncio.run(replay.replay(path, source, stages, metrics, sink))
-        if outcome.problem:
-            bad += 1
-            typer.echo(f"error: {outcome.problem}", err=True)
-        for verdict in outcome.verdicts:
-            typer.echo(replay.sentence(verdict) if format_ == "text" else json.dumps(verdict))
-    stages.executor.close()
+
+            def show(
+                done: float, total: float, progress: Progress = progress, task: TaskID = task
+            ) -> None:
+                progress.update(task, completed=done, total=total or None)
+
+            try:
+                verdicts = monitor.score(path, show, emit).verdicts
+            except RecordingError as error:
+                bad += 1
+                typer.echo(f"error: {error}", err=True)
+                continue
+        for verdict in verdicts:
+            typer.echo(sentence(verdict) if format_ == "text" else json.dumps(verdict))
+    monitor.close()
     raise typer.Exit(2 if bad else 0)

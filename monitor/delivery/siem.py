@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import monitor
 from monitor.delivery.http import client, context, failure, posted
 from monitor.messages import DeliveryError, Message
 from monitor.types import AlarmState, AlertAction
+from monitor.version import VERSION
 
 _VENDOR = "deepfake-monitor"
 _OCSF_SEVERITY = {AlarmState.REVIEW: (3, "Medium"), AlarmState.ALERT: (4, "High")}
@@ -70,7 +70,7 @@ def ocsf(record: Mapping[str, Any]) -> dict[str, Any]:
             "product": {
                 "name": "deepfake monitor",
                 "vendor_name": _VENDOR,
-                "version": monitor.__version__,
+                "version": VERSION,
             },
         },
         "unmapped": dict(record),
@@ -111,7 +111,7 @@ def cef(record: Mapping[str, Any]) -> str:
     kept = {k: v for k, v in fields.items() if k not in absent and k[:-5] not in absent}
     extension = " ".join(f"{name}={_extension(str(value))}" for name, value in kept.items())
     header = (
-        _VENDOR, "deepfake monitor", monitor.__version__,
+        _VENDOR, "deepfake monitor", VERSION,
         f"{record['type']}.{record['action']}", "Suspected synthetic media",
         str(_CEF_SEVERITY[AlarmState(record["tier"])]),
     )  # fmt: skip
