@@ -156,7 +156,7 @@ class Service:
             return WebRtcSource(offer, participant, video.sampling, video.width, options)
 
         def open_source(request: api.SourceRequest) -> Source:
-            return open_pull(settings, Wanted(**request.model_dump(exclude={"label"})))
+            return open_pull(settings, Wanted(**request.model_dump()))
 
         self._telephony = Telephony(settings, self.registry, gatekeeper)
         app.include_router(self._telephony.routes)

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from monitor import log
@@ -168,14 +167,9 @@ class MediaHost:
 
     def pull(self, lease: Lease) -> None:
         """Begin to pull a source; raises CapacityError, and ValueError for what names none."""
-        wanted = self._seal.open(lease.sealed)
-        label = wanted.pop("label", "")
-        if wanted.get("tls_ca_file"):
-            wanted["tls_ca_file"] = Path(wanted["tls_ca_file"])
-        source = open_pull(self._service.settings, Wanted(**wanted))
-        call = self._registry.start(
-            source, wanted.get("participant", "remote"), label, call_id=lease.call
-        )
+        wanted = Wanted(**self._seal.open(lease.sealed))
+        source = open_pull(self._service.settings, wanted)
+        call = self._registry.start(source, wanted.participant, wanted.label, call_id=lease.call)
         self._pulled[lease.call] = call
 
     async def drop(self, call: str) -> None:

@@ -53,9 +53,8 @@ class Gateway:
     async def want(self, request: SourceRequest) -> str:
         """Have a source pulled; return its id. Raises ValueError for what names none."""
         fields = request.model_dump(exclude={"sdp"})
-        wanted = {k: v for k, v in fields.items() if k != "label"}
         # Tried here, so that who asks hears what is wrong with it.
-        open_pull(self._settings, Wanted(**wanted))
+        open_pull(self._settings, Wanted(**fields))
         source = f"s{secrets.token_hex(7)}"
         await self._fleet.want(SourceRow(source, self._seal.close(fields), epoch=first_epoch()))
         return source

@@ -1,9 +1,12 @@
 """Settings → the sources that calls are pulled from."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from monitor.ingest.file import FileSource
 from monitor.ingest.location import SCHEMES, WHEP, located
@@ -19,14 +22,20 @@ from monitor.settings import Settings, SettingsError
 from monitor.settings.media import Pull
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class Wanted:
-    """A stream to pull; None leaves a choice to the settings."""
+    """A stream to pull; None leaves a choice to the settings.
+
+    What settings, the API and a cluster's leases say of it, which may be of another release: a
+    field that is unknown or misshapen raises a ValueError that names it, and no value.
+    """
 
     uri: str = ""
     sdp: str = ""
     """In place of `uri`: the text of a description of RTP that is sent here."""
     participant: str = "remote"
+    label: str = ""
+    """Of the call."""
     token: str = ""
     transport: Literal["tcp", "udp"] | None = None
     open_timeout: float | None = None
@@ -56,7 +65,7 @@ def open_pull(settings: Settings, wanted: Wanted) -> Source:
         scheme = located(wanted.uri).scheme
     except ValueError as error:
         raise ValueError(f"uri: {error}") from None
-    return (_open_whep if scheme in WHEP else _open_rtsp)(settings, wanted)
+    return _OPENERS[scheme](settings, wanted)
 
 
 def is_stream(name: str) -> bool:
@@ -81,6 +90,7 @@ def configured(settings: Settings, pull: Pull) -> Source:
         uri=pull.uri.get_secret_value(),
         sdp=sdp,
         participant=pull.participant,
+        label=pull.label,
         token=pull.token.get_secret_value() if pull.token is not None else "",
         transport=pull.transport,
         open_timeout=pull.open_timeout,
@@ -164,3 +174,11 @@ def _retry(wanted: Wanted, give_up_after: float) -> RetryOptions:
     elif wanted.persistent:
         give_up_after = 0.0
     return RetryOptions(give_up_after=give_up_after, at_once=wanted.persistent)
+
+
+_OPENERS: Mapping[str, Callable[[Settings, Wanted], Source]] = {
+    "rtsp": _open_rtsp,
+    "rtsps": _open_rtsp,
+    **dict.fromkeys(WHEP, _open_whep),
+}
+"""By scheme: every one of SCHEMES."""

@@ -32,13 +32,15 @@ class Seal:
         return self._fernet.encrypt(json.dumps(wanted).encode()).decode()
 
     def open(self, sealed: str) -> dict[str, Any]:
-        """Decrypt; raises ValueError for what another secret has sealed."""
+        """Decrypt; raises ValueError for what another secret has sealed, or another release."""
         try:
-            found: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
+            found = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken as error:
             raise ValueError(
                 "cluster.secret: not the one that this source was kept with"
             ) from error
+        if not isinstance(found, dict):
+            raise ValueError("a source was kept that is no table of fields")
         return found
 
 

@@ -1,9 +1,15 @@
 """Settings and requests → sources: what a source says itself wins."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from monitor.cluster.lease import Lease, Standing
+from monitor.cluster.seal import Seal
+from monitor.fleet import MediaHost
+from monitor.ingest.location import SCHEMES
 from monitor.settings import Settings, SettingsError
 from monitor.settings.media import Pull, Rtsp
 from monitor.sources import Wanted, check_trust, configured, open_pull
@@ -44,3 +50,41 @@ def test_what_a_source_says_wins_over_the_settings(tmp_path: Path) -> None:
     assert (own.open_timeout, own.transport, own.read_timeout) == (1, "udp", 2)
     assert (own.trust.verify, own.trust.ca_file) == (True, tmp_path / "mine")
     assert (own.retry.at_once, own.retry.give_up_after) == (True, 0)
+
+
+def test_every_scheme_opens_its_own_kind_of_source() -> None:
+    kinds = {it: type(open_pull(Settings(), Wanted(f"{it}://camera/x"))).__name__ for it in SCHEMES}
+    assert kinds == {
+        "rtsp": "RtspSource",
+        "rtsps": "RtspSource",
+        "whep+http": "WhepSource",
+        "whep+https": "WhepSource",
+    }
+
+
+KEPT = {"uri": "rtsp://user:hunter2@camera/", "participant": "p", "label": "l", "tls_ca_file": None}
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        # Of a later release, of one whose numbers were texts, and of none.
+        ({**KEPT, "bit_rate": "hunter2"}, "bit_rate"),
+        ({**KEPT, "open_timeout": "hunter2"}, "open_timeout"),
+        ({**KEPT, "transport": "hunter2"}, "transport"),
+        (["hunter2"], "no table of fields"),
+    ],
+)
+def test_a_lease_of_another_release_is_refused_and_tells_no_secret(kept: Any, said: str) -> None:
+    """A ValueError ends that lease (test_tenancy); anything else would end the node's calls."""
+    seal = Seal("s" * 32)
+    alerting = SimpleNamespace(store=None)
+    service = SimpleNamespace(settings=Settings(), registry=None, alerting=alerting)
+    host = MediaHost(cast(Any, service), Standing("i", "u", "v"), seal)
+    with pytest.raises(ValueError, match=said) as refused:
+        host.pull(Lease("s", 1, seal.close(kept)))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_paths_come_back_from_a_lease_as_paths() -> None:
+    assert Wanted(**{**KEPT, "tls_ca_file": "/ca.pem"}).tls_ca_file == Path("/ca.pem")  # type: ignore[arg-type]
