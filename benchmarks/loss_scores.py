@@ -36,6 +36,7 @@ from monitor.calls.thinning import Thinning
 from monitor.ingest.convert import AudioConverter
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.payload import sound_format
 from monitor.judges import build_stages
 from monitor.metrics import Metrics
 from monitor.settings import load
@@ -100,7 +101,9 @@ def packets(name: str, bit_rate: int) -> list[bytes]:
 
 def through_hearing(media: Sequence[bytes], arrives: Sequence[bool]) -> Heard:
     """As the service hears."""
-    hearing = Hearing("remote", {111: "opus"}, 0.08, lambda at: -STEP)
+    opus = sound_format("opus")
+    assert opus is not None
+    hearing = Hearing("remote", {111: opus}, 0.08, lambda at: -STEP)
     found: list[AudioFrame | Gap | Timing] = []
     for number, payload in enumerate(media):
         at = number * STEP

@@ -1,7 +1,6 @@
 """Settings → the sources that calls are pulled from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -146,15 +145,14 @@ def _open_whep(settings: Settings, wanted: Wanted) -> WhepSource:
 
 def _open_rtp(settings: Settings, wanted: Wanted) -> RtpSource:
     chosen, video = settings.rtp, settings.video
-    retry = replace(_retry(wanted, chosen.give_up_after), at_once=True)
     options = RtpOptions(
         host=str(chosen.host),
         open_timeout=wanted.open_timeout or chosen.open_timeout,
         read_timeout=wanted.read_timeout or chosen.read_timeout,
-        retry=retry,
+        give_up_after=_retry(wanted, chosen.give_up_after).give_up_after,
     )
     try:
-        description = read_description(wanted.sdp, str(chosen.host), chosen.ports)
+        description = read_description(wanted.sdp, chosen.ports)
     except DescriptionError as error:
         raise DescriptionError(f"sdp: {error}") from error
     return RtpSource(description, wanted.participant, video.sampling, video.width, options)

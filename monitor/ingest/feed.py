@@ -18,7 +18,7 @@ from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
-from monitor.types import AudioFrame, Gap, LostReason, Tracks, VideoFrame
+from monitor.types import AudioFrame, LostReason, Tracks, VideoFrame
 
 _ALIGNING = 15.0
 """Seconds after which the two tracks' stamps are no longer compared: their clocks drift apart."""
@@ -163,18 +163,14 @@ class _Connection:
         if not frames:
             return
         missing, self._missing = self._missing, 0
-        if missing:
-            self._sound.missing = LostReason.DAMAGED
+        why = LostReason.DAMAGED if missing else LostReason.NETWORK
         stamp = seconds(frames[0].pts, self._bases[packet.stream_index])
         for frame in frames:
             # Call time comes from the clock; the resampler needs no timestamps.
             frame.pts = None
         keep = partial(self._tape.packet, packet) if self._tape is not None else None
-        heard = list(self._sound.push(Sounding(frames, keep), arrived, stamp, missing))
-        if any(isinstance(each, Gap) for each in heard):
-            # A packet has its place a little later.
-            self._sound.missing = LostReason.NETWORK
-        self.hand_over(*heard)
+        sounding = Sounding(frames, keep, missing=why)
+        self.hand_over(*self._sound.push(sounding, arrived, stamp, missing))
 
     def _note(self, packet: "av.Packet[Stream]", arrived: float) -> None:
         """Let the clock know of a picture."""

@@ -1,7 +1,6 @@
 """One track of RTP: packets → order → decoded sound → frames on the call's clock."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import cast
 
@@ -10,34 +9,16 @@ from av.audio.codeccontext import AudioCodecContext
 
 from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.jitter import Delivery, JitterBuffer, RtpPacket, unwrapped
+from monitor.ingest.lowrate import LowRateSound
+from monitor.ingest.payload import SoundFormat
 from monitor.ingest.pictureclock import Reports
 from monitor.ingest.soundtrack import LONGEST_PAUSE, Heard, Sounding, Soundtrack
-from monitor.packet import EncodedPacket, Encoding, PacketTarget
+from monitor.packet import AS_ARRIVED, EncodedPacket, PacketTarget
+from monitor.types import AudioFrame, LostReason
 
 _DTX_BYTES = 2
 """An Opus packet this short says: silence from here on."""
-_G729_FRAME, _G729_SILENCE = 10, 2
-"""Bytes of 10 ms of sound, and of what says at a packet's end that silence follows (Annex B)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Codec:
-    decoder: str
-    rate: int
-    """Hertz of the decoded sound."""
-    clock: int
-    """Hertz of the RTP timestamps; for G.722 not the rate (RFC 3551)."""
-    encoding: Encoding
-    """How evidence names it; RFC 7587 has every Opus stream called stereo."""
-
-
-_CODECS = {
-    "opus": _Codec("libopus", 48_000, 48_000, Encoding("audio", "opus", 48_000, 2)),
-    "g722": _Codec("g722", 16_000, 8_000, Encoding("audio", "g722", 16_000, 1)),
-    "g729": _Codec("g729", 8_000, 8_000, Encoding("audio", "g729", 8_000, 1)),
-    "pcmu": _Codec("pcm_mulaw", 8_000, 8_000, Encoding("audio", "pcm_mulaw", 8_000, 1)),
-    "pcma": _Codec("pcm_alaw", 8_000, 8_000, Encoding("audio", "pcm_alaw", 8_000, 1)),
-}
+_LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class Hearing:
@@ -46,11 +27,11 @@ class Hearing:
     def __init__(
         self,
         participant: str,
-        codecs: dict[int, str],
+        formats: Mapping[int, SoundFormat],
         wait: float,
         since: Callable[[float], float],
     ) -> None:
-        """`codecs`: encoding name by payload type; `wait`: the jitter buffer's, in seconds.
+        """`formats`: what is heard, by payload type; `wait`: the jitter buffer's, in seconds.
 
         `since` gives the monotonic second of the call's second 0, as `Intake.since` does.
         """
@@ -64,8 +45,8 @@ class Hearing:
         self.timestamp = 0
         """Of the latest packet, without wrap-around."""
         self._participant = participant
-        self._codecs = codecs
-        self._codec = _CODECS[next(iter(codecs.values()))]
+        self._formats = formats
+        self._format = next(iter(formats.values()))
         self._decoder: AudioCodecContext | None = None
         self._track = Soundtrack(participant, since)
         self._due = 0
@@ -73,6 +54,10 @@ class Hearing:
         self._last = b""
         self._missing = 0
         """Packets that did not come, or were no sound, since the latest that was."""
+        self._damaged = 0
+        """How many of these came."""
+        self._low_rate: LowRateSound | None = None
+        """For evidence, of what cannot be kept as it comes."""
         self._restarted = False
         """Whether another stream has begun, of which nothing was heard yet."""
 
@@ -91,18 +76,18 @@ class Hearing:
         """Yield what waits no longer at monotonic second `now`."""
         for delivery in self.buffer.pop(now):
             yield from self._hear(delivery)
-        yield from self._track.pop(now)
+        yield from self._kept(self._track.pop(now))
 
     def flush(self) -> Iterator[Heard]:
         """Yield all that waits: nothing more will come."""
         for delivery in self.buffer.flush():
             yield from self._hear(delivery)
-        yield from self._track.flush()
+        yield from self._kept(self._track.flush())
 
     def report(self, report: SenderReport) -> None:
         """Take in what the sender says about this track's time."""
         if report.ssrc == self.ssrc:
-            media = unwrapped(report.timestamp, self.timestamp) / self._codec.clock
+            media = unwrapped(report.timestamp, self.timestamp) / self._format.clock
             self.reports.add(media, report.sender)
 
     @property
@@ -113,42 +98,76 @@ class Hearing:
 
     def _hear(self, delivery: Delivery) -> Iterator[Heard]:
         packet = delivery.packet
-        name = self._codecs.get(packet.payload_type)
-        payload = without_silence(packet.payload) if name == "g729" else packet.payload
+        format_ = self._formats.get(packet.payload_type)
         self._restarted = self._restarted or delivery.restarted
-        self._missing = 0 if delivery.restarted else self._missing + delivery.missing
-        if name is None or not payload:
+        if delivery.restarted:
+            self._missing = self._damaged = 0
+        self._missing += delivery.missing
+        if format_ is None or not packet.payload:
             # Nothing to hear; an empty packet would also end FFmpeg's decoder.
             return
-        if self._restarted or _CODECS[name] is not self._codec or self._decoder is None:
-            self._restart(_CODECS[name])
+        if self._restarted or format_ != self._format or self._decoder is None:
+            self._restart(format_)
         self.ssrc, self.timestamp = packet.ssrc, delivery.timestamp
         noise = [] if self._restarted else self._noise(delivery.timestamp - self._due)
-        frames = self._decode(payload)
+        try:
+            units = [unit for unit in format_.unpack(packet.payload) if unit]
+        except ValueError:
+            units = []
+            frames: list[av.AudioFrame] = []
+        else:
+            if not units:
+                return
+            frames = [frame for unit in units for frame in self._decode(unit)]
         if not frames:
             self.undecodable += 1
             self._missing += 1
+            self._damaged += 1
             return
         self._restarted = False
-        keep = partial(self._keep, self.keep, payload) if self.keep is not None else None
-        length = sum(f.samples for f in frames) * self._codec.clock // self._codec.rate
-        self._last, self._due = payload, delivery.timestamp + length
-        missing, self._missing = self._missing, 0
-        stamp = delivery.timestamp / self._codec.clock
-        yield from self._track.push(Sounding(frames, keep, noise), packet.arrived, stamp, missing)
+        keep = partial(self._keep, units) if self.keep is not None else None
+        length = sum(f.samples for f in frames) * format_.clock // format_.rate
+        self._last, self._due = units[-1], delivery.timestamp + length
+        missing, damaged = self._missing, self._damaged
+        self._missing = self._damaged = 0
+        why = LostReason.DAMAGED if 2 * damaged > missing else LostReason.NETWORK
+        stamp = delivery.timestamp / format_.clock
+        sounding = Sounding(frames, keep, noise, why)
+        yield from self._kept(self._track.push(sounding, packet.arrived, stamp, missing))
 
-    def _keep(self, keep: PacketTarget, payload: bytes, at: float, length: float) -> None:
-        keep(EncodedPacket(self._participant, self._codec.encoding, payload, at, length, True))
+    def _keep(self, units: list[bytes], at: float, length: float) -> None:
+        encoding = self._format.encoding
+        if self.keep is None or encoding.codec not in AS_ARRIVED:
+            return
+        each = length / len(units)
+        for number, unit in enumerate(units):
+            start = at + number * each
+            self.keep(EncodedPacket(self._participant, encoding, unit, start, each, True))
 
-    def _restart(self, codec: _Codec) -> None:
+    def _kept(self, heard: Iterator[Heard]) -> Iterator[Heard]:
+        """Hand on, and give evidence what it cannot have as it came."""
+        for media in heard:
+            if (
+                self.keep is not None
+                and isinstance(media, AudioFrame)
+                and self._format.encoding.codec not in AS_ARRIVED
+            ):
+                self._low_rate = self._low_rate or LowRateSound(self.keep)
+                self._low_rate.take(media)
+            yield media
+
+    def _restart(self, format_: SoundFormat) -> None:
         """Begin anew: another stream, whose timestamps have another origin."""
         self._track.clock.restart()
         self.reports.clear()
-        self._codec = codec
-        decoder = cast(AudioCodecContext, av.CodecContext.create(codec.decoder, "r"))
-        decoder.format = "s16"
-        decoder.layout = "mono"
-        decoder.sample_rate = codec.rate
+        self._format = format_
+        decoder = cast(AudioCodecContext, av.CodecContext.create(format_.decoder, "r"))
+        decoder.layout = _LAYOUTS[format_.channels]
+        decoder.sample_rate = format_.rate
+        if format_.encoding.extradata:
+            decoder.extradata = format_.encoding.extradata
+        else:
+            decoder.format = "s16"
         self._decoder = decoder
 
     def _decode(self, payload: bytes) -> list[av.AudioFrame]:
@@ -169,17 +188,11 @@ class Hearing:
         A frame without data makes libopus go on with the noise of the pause. Not so for lost
         packets: what it would make up there is no voice that anybody spoke.
         """
-        if self._codec is not _CODECS["opus"] or not 0 < len(self._last) <= _DTX_BYTES:
+        if self._format.name != "opus" or not 0 < len(self._last) <= _DTX_BYTES:
             return []
         empty, made = bytes([self._last[0] & 0xFC]), list[av.AudioFrame]()
-        left = units if units <= LONGEST_PAUSE * self._codec.clock else 0
+        left = units if units <= LONGEST_PAUSE * self._format.clock else 0
         while left > 0 and (frames := self._decode(empty)):
             made += frames
             left -= sum(frame.samples for frame in frames)
         return made
-
-
-def without_silence(payload: bytes) -> bytes:
-    """A G.729 packet without the description of silence at its end, which FFmpeg cannot decode."""
-    described = len(payload) % _G729_FRAME == _G729_SILENCE
-    return payload[:-_G729_SILENCE] if described else payload

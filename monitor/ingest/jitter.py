@@ -35,6 +35,8 @@ class RtpPacket:
     payload: bytes
     arrived: float
     """Monotonic seconds."""
+    marker: bool = False
+    """Whether it is the last of a picture, or the first after a pause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,6 @@ class LiveSource:
 
     ingest: str
     live = True
-    _silent = "frozen"
-    """What it is called when packets stop coming."""
 
     def __init__(
         self,
@@ -75,7 +73,7 @@ class LiveSource:
             except SourceError as error:
                 raise SourceError(error.reason, f"{self._shown}: {error.detail}") from error
             except av.error.ExitError as error:
-                raise SourceError(self._silent, f"{self._shown}: no packet in time") from error
+                raise SourceError("frozen", f"{self._shown}: no packet in time") from error
             except (av.error.FFmpegError, OSError) as error:
                 raise self._explain(error) from error
 

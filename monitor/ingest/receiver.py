@@ -21,6 +21,7 @@ from monitor.ingest.aiortc_adapter import (
 )
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.payload import sound_format
 from monitor.ingest.sight import Sight
 from monitor.ingest.thread import run_in_own_thread
 from monitor.protocols import Intake
@@ -100,8 +101,10 @@ class Receiver:
                 continue
             if transceiver.kind == "audio" and self.hearing is None:
                 tap = Tap(transceiver, self._on_audio_report)
+                named = {number: sound_format(name) for number, name in tap.codecs.items()}
+                formats = {number: each for number, each in named.items() if each is not None}
                 wait = self._options.jitter_wait
-                self.hearing = Hearing(self._participant, tap.codecs, wait, self._since)
+                self.hearing = Hearing(self._participant, formats, wait, self._since)
                 tap.take_packets(self._on_packet)
             elif transceiver.kind == "video" and self._video is None:
                 self._video = tap = Tap(transceiver, self._on_video_report)

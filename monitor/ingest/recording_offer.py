@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from aiosipua import SdpMessage, parse_sdp
 from aiosipua.sdp import MediaDescription
 
+from monitor.ingest.payload import SoundFormat, sound_format
+
 LONGEST = 32 * 1024
 """Characters."""
 _MOST = 16
 """Streams of one offer that are received; further ones are refused with port 0."""
-CODECS = frozenset({"pcmu", "pcma", "g722", "g729", "opus"})
+CODECS = frozenset({"pcmu", "pcma", "g722", "g729", "opus", "amr", "amr-wb"})
 """What is decoded, as lower-case encoding names."""
 _NAMES = {"g729a": "g729", "g729b": "g729", "g729ab": "g729", "g711u": "pcmu", "g711a": "pcma"}
 """Other names of the same, as some devices write them."""
@@ -36,6 +38,7 @@ SUITES = {
 }
 """SRTP suites that are taken (RFC 4568, RFC 7714), and the bytes of key and salt of each."""
 _LABEL = re.compile(r"[\x21-\x7e]{1,64}")
+_PARAMETERS = re.compile(r"[\w=;, -]{1,200}", re.A)
 _EVENTS = re.compile(r"[\d,-]{1,100}", re.A)
 _CRYPTO = re.compile(
     r"(\d{1,9}) (\w{1,40}) inline:([A-Za-z0-9+/]{1,100}={0,2})(?:\|.{0,40})?", re.A
@@ -64,10 +67,12 @@ class Line:
     profile: str
     formats: tuple[str, ...]
     label: str
-    codecs: Mapping[int, str]
-    """Lower-case names of those that are decoded, by payload type; empty refuses the section."""
+    codecs: Mapping[int, SoundFormat]
+    """Those that are decoded, by payload type; empty refuses the section."""
     rates: Mapping[int, str]
     """What follows the name in a=rtpmap, by payload type."""
+    parameters: Mapping[int, str]
+    """What AMR's a=fmtp says, by payload type: both sides must mean the same."""
     beside: Mapping[int, tuple[str, str]]
     """Name and rate as in a=rtpmap, and a=fmtp, of what is agreed to and not listened to."""
     held: bool
@@ -130,7 +135,9 @@ def answer(
         types = " ".join(str(number) for number in (*line.codecs, *line.beside))
         text.append(f"m={line.kind} {port} {line.profile} {types}")
         for number, codec in line.codecs.items():
-            text.append(f"a=rtpmap:{number} {codec.upper()}{line.rates[number]}")
+            text.append(f"a=rtpmap:{number} {codec.name.upper()}{line.rates[number]}")
+            if number in line.parameters:
+                text.append(f"a=fmtp:{number} {line.parameters[number]}")
         for number, (name, parameters) in line.beside.items():
             text.append(f"a=rtpmap:{number} {name}")
             if parameters:
@@ -155,7 +162,8 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
     given = (media.attributes.get("label") or [""])[0].strip()
     label = given if _LABEL.fullmatch(given) else str(place + 1)
     crypto = _crypto(media) if media.proto in _SECURE else None
-    codecs: dict[int, str] = {}
+    codecs: dict[int, SoundFormat] = {}
+    parameters: dict[int, str] = {}
     rates: dict[int, str] = {}
     beside: dict[int, tuple[str, str]] = {}
     receivable = media.proto in _PLAIN or crypto is not None
@@ -171,10 +179,14 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
             if name in _BESIDE:
                 events = codec.fmtp if codec.fmtp and _EVENTS.fullmatch(codec.fmtp) else ""
                 beside[number] = (f"{_BESIDE[name]}/{codec.clock_rate}", events)
-            if name in CODECS:
-                codecs[codec.payload_type] = name
+            told = codec.fmtp or ""
+            format_ = sound_format(name, codec.clock_rate, codec.channels or 1, told)
+            if name in CODECS and format_ is not None:
+                codecs[number] = format_
+                if name.startswith("amr") and _PARAMETERS.fullmatch(told):
+                    parameters[number] = told
                 channels = f"/{codec.channels}" if name == "opus" else ""
-                rates[codec.payload_type] = f"/{codec.clock_rate}{channels}"
+                rates[number] = f"/{codec.clock_rate}{channels}"
     directions = ("sendonly", "sendrecv", "recvonly", "inactive")
     found = [d for d in directions if d in media.attributes]
     found = found or [d for d in directions if d in offer.attributes]
@@ -185,6 +197,7 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
         label=label,
         codecs=codecs,
         rates=rates,
+        parameters=parameters,
         beside=beside if codecs else {},
         held=bool(found) and found[0] in ("recvonly", "inactive"),
         crypto=crypto,

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import pylibsrtp
 
 from monitor import log
+from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.jitter import RtpPacket
 from monitor.ingest.recording_offer import Crypto
 from monitor.protocols import SourceError
@@ -28,6 +29,10 @@ _HEADER = 12
 """Bytes of an RTP header without what may follow."""
 _RTCP = range(192, 224)
 """Second bytes that say RTCP where both come to one port (RFC 5761)."""
+_LEAST_RTCP = 8
+"""Bytes of the shortest RTCP that says anything."""
+_SENDER_REPORT, _REPORT = 200, 28
+"""Packet type, and bytes, of a sender report without blocks about others."""
 
 
 def read_packet(data: bytes, arrived: float) -> RtpPacket | None:
@@ -51,16 +56,34 @@ def read_packet(data: bytes, arrived: float) -> RtpPacket | None:
         payload_type=data[1] & 0x7F,
         payload=data[start:end],
         arrived=arrived,
+        marker=bool(data[1] & 0x80),
     )
 
 
+def read_report(data: bytes) -> SenderReport | None:
+    """Return the sender report of a compound RTCP packet, None if it holds none."""
+    while len(data) >= _REPORT and data[0] >> 6 == 2:
+        length = 4 + 4 * int.from_bytes(data[2:4], "big")
+        if data[1] == _SENDER_REPORT and length >= _REPORT:
+            ssrc, ntp = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:16], "big")
+            return SenderReport(ssrc, ntp / 2**32, int.from_bytes(data[16:20], "big"))
+        data = data[length:]
+    return None
+
+
 class RtpPort(asyncio.DatagramProtocol):
-    """Open from `open` to `close`. RTCP, to the next port, is received and thrown away."""
+    """Open from `open` or `bind` to `close`. Of RTCP, to the next port, only times are read."""
 
     def __init__(
-        self, number: int, peers: Networks, crypto: Crypto | None, sink: Callable[[RtpPacket], None]
+        self,
+        number: int,
+        peers: Networks,
+        crypto: Crypto | None,
+        sink: Callable[[RtpPacket], None],
+        report: Callable[[SenderReport], None] | None = None,
     ) -> None:
         self.number = number
+        self._report = report
         self.foreign = 0
         """Datagrams from addresses that may not send."""
         self.unreadable = 0
@@ -86,18 +109,45 @@ class RtpPort(asyncio.DatagramProtocol):
         `ports`: first and last that may be used; `peers`: networks that packets may come from.
         """
         even = range(ports[0] + ports[0] % 2, ports[1], 2)
-        loop = asyncio.get_running_loop()
         for number in random.sample(even, len(even)):
-            pair = _bound(host, number)
-            if pair is None:
+            try:
+                pair = _bound(host, number)
+            except OSError:
                 continue
             port = cls(number, peers, crypto, sink)
-            protocols: tuple[asyncio.DatagramProtocol, ...] = (port, asyncio.DatagramProtocol())
-            for sock, protocol in zip(pair, protocols, strict=True):
-                made, _ = await loop.create_datagram_endpoint(lambda p=protocol: p, sock=sock)  # type: ignore[misc]
-                port._transports.append(made)
+            await port._listen(*pair)
             return port
         raise SourceError("in_use", f"no free pair of UDP ports from {ports[0]} to {ports[1]}")
+
+    @classmethod
+    async def bind(
+        cls,
+        host: str,
+        number: int,
+        peers: Networks,
+        sink: Callable[[RtpPacket], None],
+        report: Callable[[SenderReport], None],
+    ) -> "RtpPort":
+        """Open this port and the next one, without encryption; raises SourceError if one is taken.
+
+        `report` hears what the sender says about its time.
+        """
+        try:
+            pair = _bound(host, number)
+        except OSError as error:
+            raise SourceError(
+                "in_use", f"UDP port {number} or the next: {error.strerror}"
+            ) from error
+        port = cls(number, peers, None, sink, report)
+        await port._listen(*pair)
+        return port
+
+    async def _listen(self, rtp: socket.socket, rtcp: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        made, _ = await loop.create_datagram_endpoint(lambda: self, sock=rtp)
+        self._transports.append(made)
+        beside, _ = await loop.create_datagram_endpoint(lambda: _Reports(self), sock=rtcp)
+        self._transports.append(beside)
 
     def rekey(self, crypto: Crypto | None) -> None:
         """From now on packets are encrypted so."""
@@ -117,7 +167,7 @@ class RtpPort(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Take what came."""
-        if not self._may_send(addr[0]):
+        if not self.may_send(addr[0]):
             if not self.foreign:
                 _log.warning("rtp refused", field="telephony.siprec.peers", peer=addr[0])
             self.foreign += 1
@@ -130,12 +180,22 @@ class RtpPort(asyncio.DatagramProtocol):
                 self.unreadable += 1
                 return
         packet = read_packet(data, time.monotonic())
-        if packet is None:
+        if packet is not None:
+            self._sink(packet)
+        elif not self.reported(data):
             self.unreadable += 1
-            return
-        self._sink(packet)
 
-    def _may_send(self, address: str) -> bool:
+    def reported(self, data: bytes) -> bool:
+        """Take RTCP; return whether it is some."""
+        if len(data) < _LEAST_RTCP or data[0] >> 6 != 2 or data[1] not in _RTCP:
+            return False
+        report = read_report(data) if self._report is not None else None
+        if report is not None and self._report is not None:
+            self._report(report)
+        return True
+
+    def may_send(self, address: str) -> bool:
+        """Whether packets from there are taken."""
         allowed = self._allowed.get(address)
         if allowed is None:
             allowed = any(within(address, network) for network in self._peers)
@@ -144,24 +204,35 @@ class RtpPort(asyncio.DatagramProtocol):
         return allowed
 
 
+class _Reports(asyncio.DatagramProtocol):
+    """The port beside."""
+
+    def __init__(self, port: RtpPort) -> None:
+        self._port = port
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self._port.may_send(addr[0]):
+            self._port.reported(data)
+
+
 def within(address: str, network: IPv4Network | IPv6Network) -> bool:
     """Whether an address, as a socket gives it, lies in a network."""
     found = ip_address(address.partition("%")[0])
     return (getattr(found, "ipv4_mapped", None) or found) in network
 
 
-def _bound(host: str, number: int) -> tuple[socket.socket, socket.socket] | None:
-    """Two sockets, or None if either port is taken."""
+def _bound(host: str, number: int) -> tuple[socket.socket, socket.socket]:
+    """Two sockets; raises OSError if either port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made: list[socket.socket] = []
-    for each in (number, number + 1):
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        made.append(sock)
-        sock.setblocking(False)
-        try:
+    try:
+        for each in (number, number + 1):
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            made.append(sock)
+            sock.setblocking(False)
             sock.bind((host, each))
-        except OSError:
-            for one in made:
-                one.close()
-            return None
+    except OSError:
+        for one in made:
+            one.close()
+        raise
     return made[0], made[1]

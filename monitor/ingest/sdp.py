@@ -1,20 +1,31 @@
-"""A session description (RFC 8866) of RTP that is sent here → one that FFmpeg may be given. Pure.
+"""A session description (RFC 8866) of RTP that is sent here. Pure.
 
-Nothing of the given text is passed on but what is understood: FFmpeg opens the addresses that a
-description names, and a description may come from the API.
+Of the text nothing counts but ports, payload types and what they mean; the addresses in it are
+ignored.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from typing import Generic, TypeVar
+
+from monitor.ingest.depayload import PictureFormat, picture_format
+from monitor.ingest.payload import SoundFormat, sound_format
+
+Format = TypeVar("Format", SoundFormat, PictureFormat)
 
 LONGEST = 16 * 1024
 """Characters."""
-_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+_TYPES = 128
+"""Payload types have seven bits."""
+_STATIC = {
+    "0": "PCMU/8000", "3": "GSM/8000", "8": "PCMA/8000", "9": "G722/8000",
+    "10": "L16/44100/2", "11": "L16/44100", "18": "G729/8000",
+}  # fmt: skip
 """Payload types that need no rtpmap (RFC 3551)."""
-_CODECS = {
-    "audio": frozenset({"opus", "pcmu", "pcma", "g722", "l16", "mpeg4-generic"}),
-    "video": frozenset({"h264", "h265", "vp8", "vp9"}),
+_KNOWN = {
+    "audio": "AMR, AMR-WB, G722, G729, GSM, L16, MPEG4-GENERIC (AAC-hbr), OPUS, PCMA, PCMU",
+    "video": "H264, H265, VP8, VP9",
 }
 _RTPMAP = re.compile(r"(\d{1,3}) ([\w.-]{1,32}/\d{1,6}(?:/\d{1,2})?)", re.A)
 _FMTP = re.compile(r"(\d{1,3}) ([\w=;,+/ .:-]{1,2000})", re.A)
@@ -25,15 +36,27 @@ class DescriptionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """What a description asks to receive."""
+class Line(Generic[Format]):
+    """One m= section that is received."""
 
-    text: str
-    """For FFmpeg: the same streams, at our own address."""
-    ports: tuple[int, ...]
-    """UDP ports of RTP; of each also the next, for RTCP."""
-    comfort_noise: bool = False
-    """Whether the sender says that it sends comfort noise (RFC 3389) instead of a pause's sound."""
+    port: int
+    """UDP port of RTP; the next is for RTCP."""
+    formats: Mapping[int, Format]
+    """How packets are read, by payload type; whatever else comes is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a description asks to receive; one of the two at least."""
+
+    sound: Line[SoundFormat] | None
+    pictures: Line[PictureFormat] | None
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """UDP ports of RTP; of each also the next, for RTCP."""
+        ports = (self.sound and self.sound.port, self.pictures and self.pictures.port)
+        return tuple(sorted(port for port in ports if port))
 
 
 @dataclass(slots=True)
@@ -45,11 +68,11 @@ class _Media:
     formats: dict[str, str]
 
 
-def read_description(text: str, host: str, ports: tuple[int, int]) -> Description:
-    """Read a description of RTP for `host`; raises DescriptionError.
+def read_description(text: str, ports: tuple[int, int]) -> Description:
+    """Read a description of RTP; raises DescriptionError.
 
     The first audio and the first video section count. `ports`: the first and the last that may be
-    named. Addresses in the text are ignored: packets are received at `host` and nowhere else.
+    named.
     """
     if len(text) > LONGEST:
         raise DescriptionError(f"longer than {LONGEST} characters")
@@ -58,7 +81,7 @@ def read_description(text: str, host: str, ports: tuple[int, int]) -> Descriptio
         raise DescriptionError("must begin with 'v=0'")
     chosen: dict[str, _Media] = {}
     for media in _sections(lines):
-        if media.kind in _CODECS and media.port and media.kind not in chosen:
+        if media.kind in _KNOWN and media.port and media.kind not in chosen:
             chosen[media.kind] = media
     if not chosen:
         raise DescriptionError("no m=audio or m=video section with a port")
@@ -68,16 +91,11 @@ def read_description(text: str, host: str, ports: tuple[int, int]) -> Descriptio
             raise DescriptionError(f"port {port} is not from {ports[0]} to {ports[1] - 1}")
     if len(used) == 2 and used[1] - used[0] < 2:
         raise DescriptionError(f"port {used[0] + 1} is needed for RTCP of port {used[0]}")
-    family = f"IN IP{ip_address(host).version} {host}"
-    lines = ["v=0", f"o=- 0 0 {family}", "s=-", f"c={family}", "t=0 0"]
-    for media in chosen.values():
-        lines += _lines(media)
-    sound = chosen.get("audio")
-    quiet = sound is not None and any(
-        sound.maps.get(each, "CN" if each == "13" else "").upper().startswith("CN")
-        for each in sound.types
+    sound, pictures = chosen.get("audio"), chosen.get("video")
+    return Description(
+        None if sound is None else Line(sound.port, _formats(sound, _sound)),
+        None if pictures is None else Line(pictures.port, _formats(pictures, _pictures)),
     )
-    return Description("".join(f"{line}\r\n" for line in lines), tuple(used), quiet)
 
 
 def _sections(lines: list[str]) -> list[_Media]:
@@ -103,7 +121,7 @@ def _sections(lines: list[str]) -> list[_Media]:
 
 def _media(line: str) -> _Media:
     kind, *rest = line.split() or [""]
-    if kind not in _CODECS:
+    if kind not in _KNOWN:
         return _Media(kind, 0, [], {}, {})
     if len(rest) < 3 or not re.fullmatch(r"\d{1,5}", rest[0], re.A):
         raise DescriptionError(f"m={kind}: needs a port, a profile and a payload type")
@@ -113,15 +131,24 @@ def _media(line: str) -> _Media:
     return _Media(kind, int(port), types, {}, {})
 
 
-def _lines(media: _Media) -> list[str]:
-    """Return the section with its first payload type that can be decoded."""
+def _formats(media: _Media, read: Callable[[str, str], Format | None]) -> dict[int, Format]:
+    """All payload types of a section that can be decoded: senders change from one to another."""
+    found: dict[int, Format] = {}
     for number in media.types:
         encoding = media.maps.get(number) or _STATIC.get(number, "")
-        if encoding.partition("/")[0].lower() not in _CODECS[media.kind]:
-            continue
-        lines = [f"m={media.kind} {media.port} RTP/AVP {number}", f"a=rtpmap:{number} {encoding}"]
-        if number in media.formats:
-            lines.append(f"a=fmtp:{number} {media.formats[number]}")
-        return lines
-    known = ", ".join(sorted(_CODECS[media.kind]))
-    raise DescriptionError(f"m={media.kind}: none of {known} is offered")
+        format_ = read(encoding, media.formats.get(number, ""))
+        if format_ is not None and number.isdecimal() and int(number) < _TYPES:
+            found[int(number)] = format_
+    if not found:
+        raise DescriptionError(f"m={media.kind}: none of {_KNOWN[media.kind]} is offered")
+    return found
+
+
+def _sound(encoding: str, parameters: str) -> SoundFormat | None:
+    name, _, rest = encoding.partition("/")
+    rate, _, channels = rest.partition("/")
+    return sound_format(name, int(rate or 0), int(channels or 1), parameters)
+
+
+def _pictures(encoding: str, parameters: str) -> PictureFormat | None:
+    return picture_format(encoding.partition("/")[0], parameters)

@@ -243,9 +243,8 @@ class SiprecSource:
         stream.retire()
         if not stream.voice.scored or stream.port is None:
             return
-        codecs = dict(stream.line.codecs)
-        wait = self.options.jitter_wait
-        stream.hearing = Hearing(stream.voice.participant, codecs, wait, intake.since)
+        wait, formats = self.options.jitter_wait, stream.line.codecs
+        stream.hearing = Hearing(stream.voice.participant, formats, wait, intake.since)
         stream.hearing.keep = intake.encoded
         if stream.voice.participant not in self._announced:
             self._announced.add(stream.voice.participant)

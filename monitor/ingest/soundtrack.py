@@ -37,6 +37,8 @@ class Sounding:
     """Told the call second and the length once the packet has its place; for evidence."""
     noise: Sequence[av.AudioFrame] = ()
     """How the sender's own decoder fills a pause just before the packet."""
+    missing: LostReason = LostReason.NETWORK
+    """Why packets just before it that were sent are missing."""
 
 
 class Soundtrack:
@@ -47,8 +49,6 @@ class Soundtrack:
     ) -> None:
         """`since` gives the monotonic second of the call's second 0, as `Intake.since` does."""
         self.clock: SoundClock[Sounding] = SoundClock(lossy)
-        self.missing = LostReason.NETWORK
-        """Why packets are missing that were sent."""
         self._participant = participant
         self._since = since
         self._converter = AudioConverter()
@@ -115,7 +115,7 @@ class Soundtrack:
         if placed.silent:
             yield from self._silence(begin - since, placed.silent, sounding.noise)
         if placed.lost:
-            yield from self._gap(at, self.missing)
+            yield from self._gap(at, sounding.missing)
         if sounding.keep is not None:
             sounding.keep(at, placed.length)
         if placed.length != placed.piece.length:

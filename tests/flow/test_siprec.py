@@ -2,12 +2,15 @@
 
 import asyncio
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pylibsrtp
 import pytest
 from aiosipua import (
@@ -310,6 +313,31 @@ async def test_sections_that_cannot_be_received_are_refused_alone(parts: Stages)
         assert len({*found[:2]} - {0}) == 2
         labels = {"ingest": "siprec", "kind": "section"}
         assert r.metrics.registry.get_sample_value("monitor_anomalies_total", labels)
+
+
+async def test_amr_is_agreed_to_as_it_was_offered_and_heard(parts: Stages) -> None:
+    offer = sdp("1", "2", pt=96, more="a=rtpmap:96 AMR/8000\r\na=fmtp:96 octet-align=1\r\n")
+    encoder = av.CodecContext.create("libopencore_amrnb", "w")
+    encoder.sample_rate, encoder.format, encoder.layout = 8_000, "s16", "mono"
+    encoder.bit_rate = 12_200
+    noise = np.random.default_rng(1).integers(-9000, 9000, (150, 160)).astype("<i2")
+    voice: list[bytes] = []
+    for number, samples in enumerate(noise):
+        frame = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
+        frame.sample_rate, frame.pts = 8_000, number * 160
+        for packet in encoder.encode(frame):
+            head = struct.pack(">BBHII", 0x80, 96, len(voice), len(voice) * 160, 5)
+            voice.append(head + b"\xf0" + bytes(packet))
+    async with rig(parts, Wanted(both=True)) as r:
+        client = await r.dial()
+        answer = await client.answer(client.invite(offer))
+        client.request("ACK")
+        assert answer.text.count("a=rtpmap:96 AMR/8000\r\na=fmtp:96 octet-align=1\r\n") == 2
+        await send(ports(answer)[0], voice)
+        client.request("BYE")
+        call = await r.over()
+    heard = [p.heard for p in call.participants.values()]
+    assert max(each or 0.0 for each in heard) > 2.5
 
 
 @pytest.mark.parametrize("pt", [0, 8])

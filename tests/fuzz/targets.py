@@ -8,19 +8,22 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiosipua import SipRequest, create_dialog_from_request
 
 from monitor.ingest import l16, twilio
 from monitor.ingest.answer import with_bitrates, with_one_layer
+from monitor.ingest.assembly import Assembly
 from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
+from monitor.ingest.depayload import picture_format
 from monitor.ingest.dialect import Parser, TelephonyError
 from monitor.ingest.header import read_parts
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
 from monitor.ingest.parties import voices
+from monitor.ingest.payload import sound_format
 from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
 from monitor.ingest.recording_offer import SdpError
 from monitor.ingest.recording_offer import answer as take_offer
@@ -34,6 +37,7 @@ from monitor.sip.message import MalformedError, SipError, read, reply, tag
 from monitor.sip.recording import read_content, read_timer
 from monitor.types import AudioFrame, Timing
 
+AAC = "sizelength=13;indexlength=3;indexdeltalength=3;config=1408"
 SESSION = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
 SECTION = (
     "m={} 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=sendonly\r\n"
@@ -94,19 +98,28 @@ def answer(data: bytes) -> None:
 
 
 def description(data: bytes) -> None:
-    """A session description: nothing but our own address and clean text is passed on."""
+    """A session description: only ports that may be, and payload types that there are."""
     with suppress(DescriptionError):
-        read = read_description(data.decode(errors="replace"), "127.0.0.1", (5000, 65_534))
-        lines = read.text.split("\r\n")
-        assert read.text.isascii()
-        assert read.text.isprintable() or all(line.isprintable() for line in lines)
-        assert [line for line in lines if line.startswith(("c=", "o="))] == [
-            "o=- 0 0 IN IP4 127.0.0.1",
-            "c=IN IP4 127.0.0.1",
-        ]
-        assert {line[:7] for line in lines if line.startswith("a=")} <= {"a=rtpma", "a=fmtp:"}
+        read = read_description(data.decode(errors="replace"), (5000, 65_534))
+        assert read.ports
         assert all(5000 <= port < 65_534 for port in read.ports)
-        assert read_description(read.text, "127.0.0.1", (5000, 65_534)) == read
+        for line in (read.sound, read.pictures):
+            assert line is None or all(0 <= number < 128 for number in line.formats)
+
+
+def pictures(data: bytes) -> None:
+    """Packets of pictures: what comes out was sent, and not more of it."""
+    named = enumerate(("h264", "h265", "vp8", "vp9"), 96)
+    known = {number: picture_format(name) for number, name in named}
+    formats = {number: each for number, each in known.items() if each is not None}
+    made: list[int] = []
+    assembly = Assembly(formats, 0.1, lambda frame: made.append(len(frame.data)), lambda: None)
+    sent = 0
+    for packet in packets(data):
+        sent += len(packet.payload) + 4 * (1 + len(packet.payload) // 3)
+        assembly.push(replace(packet, marker=bool(packet.sequence & 1)))
+        assembly.pop(packet.arrived)
+    assert sum(made) <= sent
 
 
 def said(parser: Parser, messages: list[bytes]) -> None:
@@ -150,7 +163,7 @@ def packets(data: bytes) -> Iterator[RtpPacket]:
         ssrc, number, stamp, kind, wait, size = struct.unpack_from(">BHIBBB", data, at)
         arrived += wait / 100
         payload = data[at + 10 : at + 10 + size]
-        yield RtpPacket(ssrc & 1, number, stamp, 96 + kind % 6, payload, arrived)
+        yield RtpPacket(ssrc & 1, number, stamp, 96 + kind % 14, payload, arrived)
         at += 10 + size
 
 
@@ -170,8 +183,14 @@ def jitter(data: bytes) -> None:
 
 def hearing(data: bytes) -> None:
     """Packets whose payload is decoded: call time never runs backwards far."""
-    codecs = {96: "opus", 97: "pcmu", 98: "pcma", 99: "g722", 100: "g729"}
-    heard = Hearing("remote", codecs, 0.08, lambda at: 0.0)
+    named = ("opus", "pcmu", "pcma", "g722", "g729", "gsm", "amr", "amr-wb")
+    known = {number: sound_format(name) for number, name in enumerate(named, 96)}
+    known[104] = sound_format("amr", 8_000, 1, "octet-align=1")
+    known[105] = sound_format("l16", 16_000, 2)
+    known[106] = sound_format("mpeg4-generic", 16_000, 1, AAC)
+    formats = {number: each for number, each in known.items() if each is not None}
+    assert len(formats) == len(known)
+    heard = Hearing("remote", formats, 0.08, lambda at: 0.0)
     until = 0.0
     for packet in packets(data):
         for media in (*heard.push(packet), *heard.pop(packet.arrived)):
@@ -305,6 +324,17 @@ _PACKETS = tuple(
     b"".join(packet(n, kind, payload) for n in (1, 2, 4, 3, 9, 65_535))
     for kind, payload in enumerate((b"\xf8\xff\xfe", bytes(160), bytes(20), b"\x10" * 80, b""))
 )
+_PICTURES = tuple(
+    b"".join(packet(n, kind, payload) for n in (1, 2, 4, 3, 9))
+    for kind, payload in (
+        (0, b"\x78\0\x02\x67\x42\0\x02\x68\x01"),
+        (0, b"\x7c\x85" + bytes(20)),
+        (1, b"\x60\x01\0\x03\x40\x01\x02"),
+        (1, b"\x62\x01\x93" + bytes(20)),
+        (2, b"\x90\x80\x81\x23\x10\x02\0\x9d\x01\x2a"),
+        (3, b"\xaa\x81\x01\0\x18\1\2\3\4\1\x04\1\x82\x49\x83\x42"),
+    )
+)
 
 _RECORDINGS = (
     2 * (b"RIFF\x28\0\0\0WAVEfmt \x10\0\0\0" + bytes(16) + b"data\x04\0\0\0" + bytes(4)),
@@ -348,6 +378,7 @@ TARGETS: Mapping[str, Target] = {
     "recording_offer": Target(recording_offer, (RECORDING.encode(),)),
     "rtp": Target(rtp, (b"\x80\0\0\1" + bytes(8) + b"x" * 20, b"\xb1\x80" + bytes(30) + b"\3")),
     "jitter": Target(jitter, _PACKETS),
+    "pictures": Target(pictures, _PICTURES),
     # The second sender's timestamps run backwards from the first packet on.
     "hearing": Target(
         hearing,

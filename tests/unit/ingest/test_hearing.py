@@ -7,6 +7,7 @@ import pytest
 from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.payload import sound_format
 from monitor.ingest.soundtrack import Heard
 from monitor.packet import EncodedPacket
 from monitor.types import AudioFrame, Gap, LostReason
@@ -45,7 +46,10 @@ def hearing_of(codecs: dict[int, str]) -> Hearing:
         began.append(at)
         return began[0]
 
-    return Hearing("remote", codecs, 0.08, since)
+    named = {number: sound_format(name) for number, name in codecs.items()}
+    formats = {number: each for number, each in named.items() if each is not None}
+    assert len(formats) == len(codecs)
+    return Hearing("remote", formats, 0.08, since)
 
 
 def play(hearing: Hearing, packets: list[RtpPacket]) -> list[AudioFrame | Gap]:
@@ -164,6 +168,48 @@ def test_garbage_is_counted_and_does_not_end_the_track() -> None:
     media = play(hearing, packets)
     assert sounding(media) > 18 * 0.02
     assert hearing.undecodable + len(lost(media)) >= 1
+
+
+def test_what_came_and_was_no_sound_is_damaged_and_not_the_network() -> None:
+    broken = set(range(5, 8))
+    packets = [
+        rtp(n, n * 0.02, b"\xff\xff\xff\0" if n in broken else None) for n in range(30) if n != 20
+    ]
+    hearing = hearing_of(OPUS)
+    media = play(hearing, packets)
+    assert hearing.undecodable == 3
+    assert [(g.reason, round(g.span.duration, 2)) for g in lost(media)] == [
+        (LostReason.DAMAGED, 0.06),
+        (LostReason.NETWORK, 0.02),
+    ]
+
+
+def test_amr_is_heard_and_its_pauses_are_silence() -> None:
+    encoder = av.CodecContext.create("libopencore_amrnb", "w")
+    encoder.sample_rate, encoder.format, encoder.layout = 8_000, "s16", "mono"
+    encoder.bit_rate = 12_200
+    speech: list[bytes] = []
+    for n in range(20):
+        tone = 8000 * np.sin(2 * np.pi * 300 * (np.arange(160) + n * 160) / 8_000)
+        frame = av.AudioFrame.from_ndarray(tone.astype("<i2")[None], "s16", "mono")
+        frame.sample_rate, frame.pts = 8_000, n * 160
+        speech += [bytes(packet) for packet in encoder.encode(frame)]
+    format_ = sound_format("AMR", 8_000, 1, "octet-align=1")
+    assert format_ is not None
+    hearing = Hearing("remote", {96: format_}, 0.08, lambda at: -0.02)
+    kept: list[EncodedPacket] = []
+    hearing.keep = kept.append
+    # One frame in a packet; then silence is described every eighth frame, and speech comes back.
+    packets = [rtp(n, n * 0.02, b"\xf0" + f, n * 160) for n, f in enumerate(speech)]
+    packets += [
+        rtp(20 + n, 0.4 + n * 0.16, b"\xf0\x44" + bytes(5), 3200 + n * 1280) for n in range(5)
+    ]
+    packets += [rtp(25 + n, 1.2 + n * 0.02, b"\xf0" + speech[n], 9600 + n * 160) for n in range(20)]
+    media = play(hearing, packets)
+    assert (lost(media), hearing.undecodable) == ([], 0)
+    assert sounding(media) == pytest.approx(1.6, abs=0.02)
+    # Evidence cannot hold AMR: it is encoded anew.
+    assert {packet.encoding.codec for packet in kept} == {"opus"}
 
 
 def test_a_new_stream_begins_where_it_arrives() -> None:
