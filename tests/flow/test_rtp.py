@@ -92,7 +92,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def loud_seconds(intake: MemoryIntake) -> float:
     """Seconds of what was sent loud; a sender that is late leaves silence between."""
-    samples = np.concatenate([frame.samples for frame in intake.audio] or [np.zeros(0)])
+    nothing = np.zeros(0, np.float32)
+    samples = np.concatenate([nothing, *(frame.samples for frame in intake.audio)])
     blocks = samples[: len(samples) // 160 * 160].reshape(-1, 160)
     return float((np.abs(blocks).max(axis=1) > 0.1).sum()) * 160 / SAMPLE_RATE
 
@@ -141,14 +142,14 @@ def pictures(count: int) -> list[bytes]:
 
 async def test_sound_and_pictures_lie_where_the_reports_say() -> None:
     port, intake = free_ports(), MemoryIntake()
-    coded = pictures(30)
+    coded = pictures(70)
 
     def report(ssrc: int, seconds: float, stamp: int) -> bytes:
         ntp = int(seconds * 2**32)
         return struct.pack(">BBHIQIII", 0x80, 200, 6, ssrc, ntp, stamp, 1, 1)
 
     def sound() -> Iterator[tuple[int, bytes]]:
-        for place in range(150):
+        for place in range(350):
             # Loud for a tenth of a second, at the moment of each white picture.
             loud = place % 50 in range(25, 30)
             payload = LOUD_ULAW if loud else b"\xff" * 160
@@ -168,11 +169,11 @@ async def test_sound_and_pictures_lie_where_the_reports_say() -> None:
                 yield place * 5 + 15, datagram
 
     def reports() -> Iterator[tuple[int, bytes]]:
-        for place in range(10, 165, 20):
+        for place in range(10, 365, 20):
             yield place, report(1, 5000 + place * 0.02, place * 160)
 
     def picture_reports() -> Iterator[tuple[int, bytes]]:
-        for place in range(20, 165, 20):
+        for place in range(20, 365, 20):
             yield place, report(9, 5000 + place * 0.02, 90_000 + place * 1800)
 
     async with running(source_at(port, pictures=True), intake):
@@ -182,8 +183,9 @@ async def test_sound_and_pictures_lie_where_the_reports_say() -> None:
             paced(port + 2, seen()),
             paced(port + 3, picture_reports()),
         )
-        await until(lambda: len(intake.video) > 25)
-    white = [frame.time for frame in intake.video if frame.image.mean() > 150]
+        await until(lambda: any(frame.time > 6.0 for frame in intake.video))
+    # Three seconds of comparing come first.
+    white = [f.time for f in intake.video if f.image.mean() > 150 and 4.5 < f.time < 6.0]
     assert white
     loud = [
         frame.start + at / SAMPLE_RATE

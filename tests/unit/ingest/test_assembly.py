@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
 import pytest
+from av.video.codeccontext import VideoCodecContext
 
 from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.assembly import Assembly
@@ -19,7 +21,7 @@ Payloads = list[list[bytes]]
 
 def encoded(encoder_name: str, count: int = 12) -> list[bytes]:
     """Noise that moves, a key frame every five."""
-    encoder = av.CodecContext.create(encoder_name, "w")
+    encoder = cast(VideoCodecContext, av.CodecContext.create(encoder_name, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.gop_size = Fraction(1, 10), Fraction(10), 5
     encoder.bit_rate = 300_000
@@ -142,9 +144,11 @@ def test_pictures_come_out_as_they_were_encoded(name: str, marked: bool) -> None
             assert sorted(units(frame.data)) == sorted(units(picture))
         else:
             assert frame.data == picture
-    decoder = av.CodecContext.create(line.frames[0].codec, "r")
-    shown = sum(len(decoder.decode(av.Packet(frame.data))) for frame in line.frames)
-    assert shown + len(decoder.decode(None)) == len(wanted)
+    decoder = cast(VideoCodecContext, av.CodecContext.create(line.frames[0].codec, "r"))
+    shown: list[object] = []
+    for frame in line.frames:
+        shown += decoder.decode(av.Packet(frame.data))
+    assert len(shown) + len(decoder.decode(None)) == len(wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)

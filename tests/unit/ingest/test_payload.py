@@ -1,8 +1,11 @@
 """Packets of sound → the frames that decoders take, held against real encoders where there are."""
 
+from typing import cast
+
 import av
 import numpy as np
 import pytest
+from av.audio.codeccontext import AudioCodecContext
 
 from monitor.ingest.payload import SoundFormat, sound_format
 
@@ -17,7 +20,7 @@ def known(name: str, rate: int = 0, channels: int = 1, parameters: str = "") -> 
 
 def encoded(codec: str, rate: int, samples: int, count: int, bit_rate: int = 0) -> list[bytes]:
     """A tone of 300 Hz."""
-    encoder = av.CodecContext.create(codec, "w")
+    encoder = cast(AudioCodecContext, av.CodecContext.create(codec, "w"))
     encoder.sample_rate, encoder.layout = rate, "mono"
     encoder.format = "fltp" if codec == "aac" else "s16"
     if bit_rate:
