@@ -25,6 +25,7 @@ from monitor.delivery.shadow import Disagreements
 from monitor.ingest.webrtc import WebRtcSource, offer_loopback
 from monitor.ingest.whip import Offer
 from monitor.judges import build_stages, watches
+from monitor.meetings import zoom_routes
 from monitor.metrics import Metrics
 from monitor.protocols import Sink, Source
 from monitor.settings import Settings, SettingsError
@@ -160,6 +161,7 @@ class Service:
 
         self._telephony = Telephony(settings, self.registry, gatekeeper)
         app.include_router(self._telephony.routes)
+        app.include_router(zoom_routes(settings, self.registry))
         app.include_router(whip.router(self.registry, gatekeeper, open_whip, self._entrance))
         store, allowance = self.alerting.store, self.alerting.allowance
         app.include_router(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.depayload import PictureFormat
 from monitor.ingest.jitter import Delivery, JitterBuffer, RtpPacket
-from monitor.ingest.sight import begins_key_frame, is_key_frame
+from monitor.ingest.picturecodec import begins_key_frame, is_key_frame
 
 _LARGEST = 8 << 20
 """Bytes of one picture."""

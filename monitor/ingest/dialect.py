@@ -12,6 +12,7 @@ import numpy as np
 
 from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.g711 import Codec, Samples
+from monitor.types import LostReason
 
 REMOTE = "remote"
 """The party whose voice is in doubt: caller, external, inbound track."""
@@ -57,6 +58,8 @@ class Begin:
     """The platform's own name of the call; may be empty."""
     participants: tuple[str, ...]
     """Who was announced; empty where the platform does not say, and whoever is heard counts."""
+    meeting: bool = False
+    """Whether participants have names of their own, and everybody who is heard or seen counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,45 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Packet:
+    """Encoded sound of one participant, as it would come by RTP."""
+
+    participant: str
+    codec: str
+    """`opus`, `g722`, `pcmu` or `pcma`."""
+    stream: int
+    """What tells one numbering from the next; 32 bits."""
+    number: int
+    """Its place among the packets of its stream."""
+    timestamp: int
+    """In units of the codec's RTP clock."""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture of one participant."""
+
+    participant: str
+    codec: str
+    """FFmpeg's name: `mjpeg`, `png`, `h264` with start codes."""
+    data: bytes
+    time: float | None = None
+    """Seconds of the stream's own clock; None where the dialect has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A participant has left; of them nothing is missing from here on."""
+
+    participant: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
-    """The far end withholds media on purpose."""
+    """No media comes for a while, and why; on purpose, unless said otherwise."""
+
+    reason: LostReason = LostReason.PAUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +166,8 @@ class Early:
     """This message holds sound that cannot be read yet; it is to be handed in again after Begin."""
 
 
-Message = Begin | Chunk | Paused | Resumed | Ended | Reply | Early | Anomaly
+Media = Chunk | Packet | Picture
+Message = Begin | Media | Left | Paused | Resumed | Ended | Reply | Early | Anomaly
 
 
 class Parser(Protocol):

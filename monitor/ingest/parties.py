@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 
 from monitor.ingest.recording_metadata import Metadata, Party
 from monitor.ingest.recording_offer import Line
+from monitor.ingest.roster import LONGEST_NAME, plain
 
-_LONGEST_NAME = 80
-"""Characters of a participant's name."""
 _BRACKETS = re.compile(r"<([^<>]*)>")
 _SCHEME = re.compile(r"^(?:sips?|tel|urn|im|pres|xmpp):", re.I)
 _PORT = re.compile(r":\d{1,5}$")
@@ -49,10 +48,10 @@ def voices(
             names.add(kept.participant)
             continue
         name = "+".join(filter(None, map(_name, parties))) or f"stream {line.label}"
-        name = name[:_LONGEST_NAME]
+        name = name[:LONGEST_NAME]
         copy = 2
         while name in names:
-            name, copy = f"{name[: _LONGEST_NAME - 4]} {copy}", copy + 1
+            name, copy = f"{name[: LONGEST_NAME - 4]} {copy}", copy + 1
         names.add(name)
         ours = bool(parties) and all(_matches(party, agents) for party in parties)
         found[line.label] = Voice(name, both or not ours or metadata.guessed)
@@ -60,8 +59,7 @@ def voices(
 
 
 def _name(party: Party) -> str:
-    words = _bare(party.address) or party.address or party.name
-    return "".join(c if c.isalnum() or c in "_ .@+-" else "-" for c in words).strip()
+    return plain(_bare(party.address) or party.address or party.name)
 
 
 def _bare(address: str) -> str:

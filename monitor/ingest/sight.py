@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -26,6 +25,8 @@ from monitor.ingest.aiortc_adapter import EncodedFrame, SenderReport
 from monitor.ingest.convert import VideoSampler
 from monitor.ingest.jitter import unwrapped
 from monitor.ingest.pictureclock import PictureClock, Reports
+from monitor.ingest.picturecodec import decoder as made_for
+from monitor.ingest.picturecodec import is_key_frame
 from monitor.packet import EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
 from monitor.sampling import Sampling
@@ -218,9 +219,7 @@ class Sight:
                 frame, at = self._queue.popleft()
             if decoder is None or frame.codec != codec:
                 codec = frame.codec
-                # FFmpeg's own, for VP8 as well: libvpx keeps 2 MB more and copies each picture.
-                decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
-                decoder.thread_count = 1
+                decoder = made_for(codec)
             packet = av.Packet(frame.data)
             # The decoder hands this on with the picture.
             packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)
@@ -247,36 +246,3 @@ class Sight:
                 except (ChannelClosedError, RuntimeError):
                     # The call, or the whole event loop, has ended.
                     return
-
-
-def is_key_frame(codec: str, data: bytes) -> bool:
-    """Whether decoding can begin at this picture (VP8, VP9, or NAL units with start codes)."""
-    if codec == "vp8":
-        return not data[0] & 1
-    if codec == "vp9":
-        # Profile 3 has one more bit before them: an existing frame is shown, frame type.
-        bits = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]
-        return not bits & 0x0C
-    at = data.find(b"\0\0\1")
-    while 0 <= at < len(data) - 3:
-        if _is_key_unit(codec, data[at + 3]):
-            return True
-        at = data.find(b"\0\0\1", at + 3)
-    return False
-
-
-def begins_key_frame(codec: str, data: bytes) -> bool:
-    """Whether these bytes are surely the first of a key frame."""
-    if codec == "vp8":
-        return data[3:6] == b"\x9d\x01\x2a"
-    if codec == "vp9":
-        return data[1:4] == b"\x49\x83\x42"
-    return data[:4] == b"\0\0\0\1" and len(data) > 4 and _is_key_unit(codec, data[4])
-
-
-def _is_key_unit(codec: str, head: int) -> bool:
-    """Whether a NAL unit belongs to key frames alone."""
-    if codec == "hevc":
-        kind = head >> 1 & 0x3F
-        return 16 <= kind <= 21 or 32 <= kind <= 34
-    return head & 0x1F in (5, 7)

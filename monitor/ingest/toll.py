@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from monitor.ingest.dialect import Chunk, Message
 from monitor.pace import Pace
 
-_MESSAGE = 0.0025
-"""Seconds that a message counts for, however little it holds: two tracks of 10 ms are 5 ms."""
-_BYTES = 400_000
-"""Bytes that count for a second; the fattest stream, stereo at 48 kHz in JSON, has 256,000."""
+_MESSAGE = 0.005
+"""Seconds that a party's message counts for at least: none holds less than 10 ms."""
+_BYTES = 200_000
+"""Bytes of a party that count for a second; the fattest, 48 kHz in JSON, has 128,000."""
 
 
 class Toll:
     """Counts a stream's messages, and each participant's seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives monotonic seconds."""
+    def __init__(self, parties: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
+        """`parties`: how many may speak at once; `clock` gives monotonic seconds."""
+        self._message, self._bytes = _MESSAGE / parties, _BYTES * parties
         self._clock = clock
         self._messages = Pace(clock)
         self._voices: dict[str, Pace] = {}
@@ -26,7 +27,7 @@ class Toll:
 
         `size`: bytes of what was read as `messages`.
         """
-        wait = self._messages.spend(max(_MESSAGE, size / _BYTES))
+        wait = self._messages.spend(max(self._message, size / self._bytes))
         for message in messages:
             if isinstance(message, Chunk):
                 pace = self._voices.get(message.participant)

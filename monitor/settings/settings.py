@@ -21,6 +21,7 @@ from monitor.settings.section import SettingsError
 from monitor.settings.server import Governor, Inference, Limits, Server
 from monitor.settings.store import Store
 from monitor.settings.telephony import Telephony
+from monitor.settings.zoom import Zoom
 
 
 class Settings(BaseSettings):
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     rtp: Rtp = Rtp()
     webrtc: WebRtc = WebRtc()
     telephony: Telephony = Telephony()
+    zoom: Zoom = Zoom()
     alarm: Alarm = Alarm()
     canary: Canary = Canary()
     advice: Advising = Advising()

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from aiosipua import SipRequest, create_dialog_from_request
 
@@ -18,9 +19,10 @@ from monitor.ingest.assembly import Assembly
 from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
 from monitor.ingest.depayload import picture_format
-from monitor.ingest.dialect import Parser, TelephonyError
+from monitor.ingest.dialect import MessageError, Parser, TelephonyError, read_object
 from monitor.ingest.header import read_parts
 from monitor.ingest.hearing import Hearing
+from monitor.ingest.hosts import Hosts
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
 from monitor.ingest.parties import voices
 from monitor.ingest.payload import sound_format
@@ -28,6 +30,8 @@ from monitor.ingest.recording_metadata import Metadata, MetadataError, read_meta
 from monitor.ingest.recording_offer import SdpError
 from monitor.ingest.recording_offer import answer as take_offer
 from monitor.ingest.recording_offer import read_offer as read_recording
+from monitor.ingest.rtms_media import RtmsReader
+from monitor.ingest.rtms_messages import Wanted
 from monitor.ingest.rtpport import read_packet
 from monitor.ingest.sdp import DescriptionError, read_description
 from monitor.ingest.whep import AnswerError, accepted, readable
@@ -76,6 +80,25 @@ def offer(data: bytes) -> None:
         assert read.audio or read.video
         read.fitted.completed(read.fitted.profiled(read.fitted.sdp))
     with_one_layer(with_bitrates(text, 1500, 300, 2500), text)
+
+
+def rtms(data: bytes) -> None:
+    """What Zoom sends, a message a line."""
+    reader = RtmsReader(Wanted(pictures="jpeg"))
+    for line in data.split(b"\n"):
+        with suppress(MessageError, TelephonyError):
+            message = read_object(line.decode(errors="replace"))
+            if message.get("msg_type") == 4:
+                reader.take_answer("audio", message)
+                reader.take_answer("video", message)
+            list(reader.read(message))
+
+
+def hosts(data: bytes) -> None:
+    """A URL that somebody else wants dialled."""
+    with suppress(ValueError):
+        url = Hosts(("*.zoom.us",)).check(data.decode(errors="replace"))
+        assert urlsplit(url).hostname is not None
 
 
 def header(data: bytes) -> None:
@@ -351,8 +374,21 @@ _RECORDINGS = (
     + bytes(90),
     2 * b"#!AMR\n\x3c" + bytes(31),
 )
+_RTMS = "\n".join(
+    [
+        '{"msg_type": 4, "media_params": {"audio": {"codec": 1, "sample_rate": 1}}}',
+        '{"msg_type": 14, "content": {"user_id": 7, "timestamp": 20, "data": "AAAA"}}',
+        '{"msg_type": 15, "content": {"user_id": 7, "user_name": "x", "data": "/9j/"}}',
+        '{"msg_type": 6, "event": {"event_type": 3, "participants": [{"user_id": 7}]}}',
+        '{"msg_type": 9, "rtms_session_id": "a", "state": 3}',
+        '{"msg_type": 8, "state": 2}',
+    ]
+)
+
 TARGETS: Mapping[str, Target] = {
     "offer": Target(offer, (OFFER.encode(),)),
+    "rtms": Target(rtms, (_RTMS.encode(),)),
+    "hosts": Target(hosts, (b"wss://rtms-sjc1.zoom.us:443/a?b=c", b"ws://a@127.0.0.1/")),
     "header": Target(header, _RECORDINGS),
     "candidates": Target(candidates, (f"m=audio 9 X 0\r\na=mid:0\r\n{CANDIDATE}".encode(),)),
     "answer": Target(answer, (OFFER.encode(),)),

@@ -48,7 +48,8 @@ BREAKS = {
 
 WIRING = {
     "__init__", "__main__", "access", "alerting", "app", "archive", "cli", "commands",
-    "destinations", "fleet", "gateway", "judges", "session", "settings", "sources", "telephony",
+    "destinations", "fleet", "gateway", "judges", "meetings", "session", "settings", "sources",
+    "telephony",
 }  # fmt: skip
 """What may read settings."""
 

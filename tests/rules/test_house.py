@@ -112,6 +112,7 @@ def test_the_example_settings_parse_and_show_the_defaults() -> None:
         "rtp",
         "webrtc",
         "telephony",
+        "zoom",
         "alarm",
         "canary",
         "advice",

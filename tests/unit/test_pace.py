@@ -91,7 +91,7 @@ def chunk(participant: str, seconds: float) -> Chunk:
 
 def test_two_tracks_in_real_time_are_no_flood() -> None:
     clock = Clock()
-    toll = Toll(clock)
+    toll = Toll(clock=clock)
     for _ in range(5_000):
         clock.now += 0.01
         for who in ("remote", "agent"):
@@ -101,7 +101,7 @@ def test_two_tracks_in_real_time_are_no_flood() -> None:
 @pytest.mark.parametrize("messages", [[], [chunk("remote", 0.00125)]])
 def test_messages_with_next_to_nothing_in_them_are_a_flood(messages: list[Message]) -> None:
     clock = Clock()
-    toll = Toll(clock)
+    toll = Toll(clock=clock)
 
     def pour() -> None:
         while True:

@@ -56,6 +56,10 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             "allowed.0.until",
         ),
         ("[store.retention]\ncalls = -1\n", "store.retention.calls"),
+        ('[zoom]\nclient_id = "x"', "zoom"),
+        ('[zoom]\nclient_id = "x"\nclient_secret = ""\nsecret_token = "y"', "zoom"),
+        ("[zoom]\nhosts = []", "zoom.hosts"),
+        ('[zoom]\nvideo = "jpeg"\nfps = 10', "zoom"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None:

@@ -39,7 +39,7 @@ export const OUTCOMES = {
 const INGESTS = {
   whip: "browser or WebRTC", file: "recording", rtsp: "camera (RTSP)", rtp: "RTP", whep: "WHEP",
   twilio: "telephone (Twilio)", audiohook: "telephone (AudioHook)", audiosocket: "telephone (AudioSocket)",
-  siprec: "telephone (SIPREC)",
+  siprec: "telephone (SIPREC)", zoom: "Zoom",
 };
 const TYPES = { voice: "the voice", face: "the face", sync: "lips and voice together", fused: "everything together" };
 

@@ -13,7 +13,7 @@ from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.assembly import Assembly
 from monitor.ingest.depayload import picture_format
 from monitor.ingest.jitter import RtpPacket
-from monitor.ingest.sight import is_key_frame
+from monitor.ingest.picturecodec import is_key_frame
 
 MTU = 400
 Payloads = list[list[bytes]]

@@ -3,7 +3,8 @@
 import pytest
 
 from monitor.ingest.aiortc_adapter import EncodedFrame
-from monitor.ingest.sight import CAPACITY, Sight, is_key_frame
+from monitor.ingest.picturecodec import is_key_frame
+from monitor.ingest.sight import CAPACITY, Sight
 from monitor.packet import EncodedPacket
 from monitor.sampling import Sampling
 

@@ -1,0 +1,58 @@
+"""Encoded pictures: where decoding can begin, and what decodes them."""
+
+from typing import cast
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+MOST_PIXELS = 7680 * 4320
+"""Of one picture. A few kB of JPEG can claim to be gigabytes of picture."""
+_WHOLE = frozenset({"mjpeg", "png"})
+"""Codecs of which every picture stands alone."""
+
+
+def decoder(codec: str) -> VideoCodecContext:
+    """Return a decoder that uses no thread of its own."""
+    # FFmpeg's own, for VP8 as well: libvpx keeps 2 MB more and copies each picture.
+    made = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    made.thread_count = 1
+    made.options = {"max_pixels": str(MOST_PIXELS)}
+    if codec in _WHOLE:
+        # Without it half a file gives a picture whose rest is grey, and nothing says so.
+        made.options["err_detect"] = "explode"
+    return made
+
+
+def is_key_frame(codec: str, data: bytes) -> bool:
+    """Whether decoding can begin at this picture (NAL units: with start codes)."""
+    if codec in _WHOLE:
+        return True
+    if codec == "vp8":
+        return not data[0] & 1
+    if codec == "vp9":
+        # Profile 3 has one more bit before them: an existing frame is shown, frame type.
+        bits = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]
+        return not bits & 0x0C
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        if _is_key_unit(codec, data[at + 3]):
+            return True
+        at = data.find(b"\0\0\1", at + 3)
+    return False
+
+
+def begins_key_frame(codec: str, data: bytes) -> bool:
+    """Whether these bytes are surely the first of a key frame."""
+    if codec == "vp8":
+        return data[3:6] == b"\x9d\x01\x2a"
+    if codec == "vp9":
+        return data[1:4] == b"\x49\x83\x42"
+    return data[:4] == b"\0\0\0\1" and len(data) > 4 and _is_key_unit(codec, data[4])
+
+
+def _is_key_unit(codec: str, head: int) -> bool:
+    """Whether a NAL unit belongs to key frames alone."""
+    if codec == "hevc":
+        kind = head >> 1 & 0x3F
+        return 16 <= kind <= 21 or 32 <= kind <= 34
+    return head & 0x1F in (5, 7)
