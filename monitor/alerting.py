@@ -14,6 +14,7 @@ from monitor.delivery.outbox import Outbox
 from monitor.destinations import build_destinations
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
+from monitor.records import AlertRecord
 from monitor.settings import Settings, SettingsError
 from monitor.settings.decision import Match
 from monitor.settings.store import DAY
@@ -75,6 +76,16 @@ class Alerting:
         for courier in self._couriers:
             courier.wake()
 
+    async def restore(self, record: AlertRecord, late: bool) -> None:
+        """Commit an alert that evidence has and the database does not; raises StoreError.
+
+        Destinations that want its tier get it, unless that is too `late`.
+        """
+        wanted = [] if late else [c.name for c in self._couriers if c.wants_tier(record["tier"])]
+        await self.store.alerts.accept([(record, wanted)])
+        for courier in self._couriers:
+            courier.wake()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Commit, deliver, record and delete; raises SettingsError if the store cannot open."""
@@ -112,7 +123,9 @@ class Alerting:
     async def _drain(self) -> None:
         """Commit alerts, then what happened in calls."""
         if not await self.outbox.drain(DRAIN_SECONDS):
-            _log.error("alerts lost", detail="the store took none before the service stopped")
+            _log.error(
+                "alerts not committed", detail="the store took none before the service stopped"
+            )
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not await self.recorder.flush():  # noqa: ASYNC110

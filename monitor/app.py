@@ -106,8 +106,9 @@ class Service:
         told = Fanout(sinks)
         self.alerting = Alerting(settings, self.metrics, self._find, told.alert, self.workers)
         self._archive = Archive(
-            settings, self._stages.judges, self.metrics, self.alerting.store, self.workers
-        )
+            settings, self._stages.judges, self.metrics, self.alerting.store, self.workers,
+            self.alerting.restore,
+        )  # fmt: skip
         # Evidence hears of an alert at once: by the time it is committed the media may be gone.
         heard = Fanout(
             [*sinks, self.alerting.recorder, self._archive.recorder],

@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter
 
@@ -24,6 +24,7 @@ from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.packet import PacketTarget
+from monitor.records import AlertRecord
 from monitor.settings import Settings, SettingsError
 from monitor.store.store import Store
 from monitor.tasks import Workers
@@ -36,6 +37,9 @@ from monitor.web.models import ProvenanceRecord, TierRecord
 _log = log.get(__name__)
 
 _RETENTION_SECONDS = 3600.0
+_LATE = timedelta(days=1)
+"""After which an alert that was never committed is listed, but no longer sent."""
+_ALWAYS_DAYS = 36_500.0
 # What bears on a decision, and nothing that could hold a credential.
 _TOLD: dict[str, Any] = {
     "limits": True,
@@ -53,9 +57,20 @@ class Archive:
     """Records the calls it is configured for; a disk that fails stops nothing else."""
 
     def __init__(
-        self, settings: Settings, judges: Judges, metrics: Metrics, store: Store, workers: Workers
+        self,
+        settings: Settings,
+        judges: Judges,
+        metrics: Metrics,
+        store: Store,
+        workers: Workers,
+        restore: Callable[[AlertRecord, bool], Awaitable[None]],
     ) -> None:
-        """Raise SettingsError for a key or a recipient that cannot be used."""
+        """Raise SettingsError for a key or a recipient that cannot be used.
+
+        `restore` commits an alert that only a bundle has, and says whether it is late.
+        """
+        self._restore = restore
+        self._alerts_kept = settings.store.retention.calls
         self._workers = workers
         chosen = settings.evidence
         self._store = store
@@ -110,6 +125,10 @@ class Archive:
         if self._shelf is None:
             yield
             return
+        try:
+            await self._reconcile(self._shelf)
+        except StoreError as error:
+            _log.warning("evidence not reconciled", detail=str(error))
         self._writer.start()
         try:
             async with self._workers.running([("retention", partial(self._tidy, self._shelf))]):
@@ -157,6 +176,33 @@ class Archive:
         except StoreError as error:
             # The log has it; evidence must be at hand when the database is not.
             _log.warning("download not in the audit table", evidence=kept.id, detail=str(error))
+
+    async def _reconcile(self, shelf: Shelf) -> None:
+        """Bring back alerts that have a bundle and were never committed, and tell of them.
+
+        A service that was killed between the two leaves such; so does another database.
+        """
+        now = datetime.now(UTC)
+        # Whose alert may be deleted, or soon is, proves nothing.
+        since = timedelta(days=self._alerts_kept - 1 if self._alerts_kept else _ALWAYS_DAYS)
+        young = [k for k in shelf if now - datetime.fromisoformat(k.created_at) < since]
+        missing = await self._store.alerts.missing([kept.alert for kept in young])
+        for kept in reversed([kept for kept in young if kept.alert in missing]):
+            record = await asyncio.to_thread(shelf.alert, kept)
+            late = now - datetime.fromisoformat(kept.created_at) > _LATE
+            try:
+                if record is not None:
+                    await self._restore(cast(AlertRecord, record), late)
+            except (KeyError, ValueError):
+                record = None
+            outcome = "reconciled" if record is not None else "unmatched"
+            self._metrics.evidence_bundles.labels(outcome).inc()
+            _log.error(
+                "evidence without a committed alert", evidence=kept.id, call=kept.call,
+                alert=kept.alert, outcome=outcome,
+            )  # fmt: skip
+            detail = {"alert": kept.alert, "call": kept.call, "outcome": outcome}
+            await self._store.audit.note("service", "evidence.reconcile", kept.id, detail)
 
     async def _tidy(self, shelf: Shelf) -> None:
         while self._keep_days:

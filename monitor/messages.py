@@ -48,13 +48,17 @@ class Due:
     """Messages that were given up."""
 
 
+ROW = "row"
+"""Why a database refuses what would be refused by any: that row itself is at fault."""
+
+
 class StoreError(Exception):
     """The database did not take or give what was asked for; nothing of it was kept."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        """One word for metrics: locked, full, unreachable, closed or other."""
+        """One word for metrics: locked, full, unreachable, closed, row or other."""
         self.detail = detail
         """For people, one line; the text never holds a credential."""
 

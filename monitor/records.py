@@ -148,6 +148,8 @@ class AlertRecord(GuidanceRecord):
     models: dict[str, str]
     """Model version by detector."""
     calibration: str
+    committed: NotRequired[bool]
+    """False where the database did not take the alert before it was told; left out otherwise."""
 
 
 @described

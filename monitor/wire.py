@@ -89,9 +89,10 @@ def verdict(value: Verdict) -> VerdictRecord:
     }
 
 
-def alert(value: Alert) -> AlertRecord:
+def alert(value: Alert, committed: bool = True) -> AlertRecord:
     """An alert message; its `version` grows when a field changes its meaning."""
-    return {
+    told = guidance(value.guidance)
+    record: AlertRecord = {
         "version": ALERT_VERSION,
         "id": value.id,
         "idempotency_key": value.idempotency_key,
@@ -104,13 +105,17 @@ def alert(value: Alert) -> AlertRecord:
         "raised_at": value.raised_at,
         "span": span(value.span),
         "certified": value.certified,
-        **guidance(value.guidance),
+        "advice": told["advice"],
+        "allowed": told["allowed"],
         "verdict": verdict(value.verdict),
         "unmonitored_seconds": _number(value.verdict.seconds.unmonitored, 3),
         "evidence": [window(score) for score in value.evidence],
         "models": dict(value.models),
         "calibration": value.calibration,
     }
+    if not committed:
+        record["committed"] = False
+    return record
 
 
 def guidance(value: Guidance | None) -> GuidanceRecord:

@@ -65,7 +65,7 @@ async def store(url: str, times: Times) -> AsyncIterator[Store]:
 
 
 async def accept(store: Store, *alerts: Alert, to: tuple[str, ...] = ("desk",)) -> None:
-    await store.alerts.accept([(a, wire.alert(a), to) for a in alerts])
+    await store.alerts.accept([(wire.alert(a), to) for a in alerts])
 
 
 def keys(due: Due) -> list[str]:
@@ -385,3 +385,37 @@ async def test_a_newer_database_is_refused(url: str, times: Times) -> None:
     with pytest.raises(StoreError, match="9999"):
         await newer.open()
     await newer.close()
+
+
+async def test_only_the_call_that_is_at_fault_is_not_kept(url: str, times: Times) -> None:
+    async with opened(times.store(url)) as store:
+        keeping = recorder(store, times)
+        for call in ("a", "b", "c"):
+            keeping.call_started(call, "rt\ud800sp" if call == "b" else "rtsp", "remote")
+            keeping.window(call, score(0.0))
+            keeping.call_ended(call, "ended")
+        assert await keeping.flush()
+        assert {c["id"] for c in await store.calls.latest(10)} == {"a", "c"}
+        assert store.degraded is None
+        dropped = keeping._metrics.registry.get_sample_value
+        assert dropped("monitor_store_dropped_total", {"kind": "call"}) == 1
+
+
+async def test_notes_outlive_a_table_that_is_missing_for_a_while(url: str, times: Times) -> None:
+    async with opened(times.store(url)) as store:
+        keeping = recorder(store, times)
+        async with store.database.write() as connection:
+            await connection.execute(text("alter table timelines rename to elsewhere"))
+        keeping.call_started("c", "rtsp", "remote")
+        keeping.window("c", score(0.0))
+        assert not await keeping.flush()
+        keeping.window("c", score(1.0))
+        keeping.call_ended("c", "ended")
+        assert not await keeping.flush()
+        async with store.database.write() as connection:
+            await connection.execute(text("alter table elsewhere rename to timelines"))
+        assert await keeping.flush()
+        assert [p["start"] for p in await store.calls.timeline("c")] == [0.0, 1.0]
+        found = await store.calls.find("c")
+        assert found is not None
+        assert found["ended"] == "ended"

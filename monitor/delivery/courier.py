@@ -3,14 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from monitor import log
+from monitor.delivery.unkept import Unkept
 from monitor.messages import DeliveryError, Due, Message, StoreError
 from monitor.metrics import Metrics
+from monitor.records import AlertRecord
 from monitor.tasks import begin, ended
 from monitor.types import Alert
 
@@ -93,6 +94,11 @@ class Courier:
         """By the monotonic clock: the destination asked to be left alone."""
         self._gone = False
         """Whether it said that it wants no more; until it takes one that somebody asks to send."""
+        self._unkept = Unkept()
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        """Unkept messages under way, by call."""
+        self._attempted: set[str] = set()
+        """Calls with a message at the destination just now, kept or not."""
         self._oldest: tuple[float, float] = (0.0, 0.0)
         metrics.delivery_backlog.labels(self.name).set_function(self._backlog)
 
@@ -104,6 +110,23 @@ class Courier:
     def wake(self) -> None:
         """Look for new messages now."""
         self._woken.set()
+
+    def wants_tier(self, tier: str) -> bool:
+        """Whether this destination is to get alerts of this tier."""
+        return tier in self._terms.tiers
+
+    def tell(self, record: AlertRecord) -> None:
+        """Deliver an alert that the database does not take, from memory."""
+        key = record["idempotency_key"]
+        lost = self._unkept.put(Message(0, self.name, key, record["call"], 0, 0.0, record))
+        if lost is not None:
+            self._count("dropped")
+            _log.error("delivery given up", sink=self.name, key=lost.key, cause="too many wait")
+        self.wake()
+
+    def committed(self, key: str) -> None:
+        """The database has an alert that was told: what is still to be sent is sent as its row."""
+        self._unkept.forget(key)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -117,43 +140,64 @@ class Courier:
                 except TimeoutError:
                     pass
         finally:
-            await ended(*self._busy.values())
+            await ended(*self._busy.values(), *self._sending.values())
             self._busy.clear()
+            self._sending.clear()
 
     async def _begin(self) -> float:
         """Start what is due; return how long there is nothing more to do."""
-        free = AT_ONCE - len(self._busy)
-        if not free:
-            return _LOOK
         quiet = self._quiet_until - time.monotonic()
         if quiet > 0:
             return quiet
+        under_way = {*self._attempted, *self._sending}
+        for message in self._unkept.ready(under_way, AT_ONCE - len(self._sending)):
+            self._start(message, self._deliver_unkept, self._sending)
+        again = self._unkept.wait or _LOOK
+        free = AT_ONCE - len(self._busy)
+        if free <= 0:
+            return min(_LOOK, again)
         try:
-            due = await self._queue.due(self.name, list(self._busy), free)
+            due = await self._queue.due(self.name, [*self._busy, *self._sending], free)
         except StoreError as error:
             _log.warning("outbox not readable", sink=self.name, cause=error.reason)
-            return _STORE_RETRY
+            return min(_STORE_RETRY, again)
         self._oldest = (due.oldest, time.monotonic())
         self._metrics.delivery_dead.labels(self.name).set(due.dead)
         for message in due.messages:
-            task = begin("delivery", self._deliver(message))
-            self._busy[message.call] = task
-            task.add_done_callback(partial(self._done, message.call))
-        return min(_LOOK, due.wait) if due.wait is not None else _LOOK
+            self._start(message, self._deliver, self._busy)
+        return min(_LOOK, again, due.wait if due.wait is not None else _LOOK)
 
-    def _done(self, call: str, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
-            self._free(call)
-        else:
-            # It is tried again, and not as fast as it dies.
-            asyncio.get_running_loop().call_later(_STORE_RETRY, self._free, call)
+    def _start(
+        self,
+        message: Message,
+        deliver: Callable[[Message], Coroutine[Any, Any, None]],
+        busy: dict[str, asyncio.Task[None]],
+    ) -> None:
+        """Deliver a message in a task of its own; until that is over its call is `busy`."""
+        call = message.call
+        self._attempted.add(call)
+        task = busy[call] = begin("delivery", deliver(message))
 
-    def _free(self, call: str) -> None:
-        self._busy.pop(call, None)
-        self._woken.set()
+        def free() -> None:
+            busy.pop(call, None)
+            self._attempted.discard(call)
+            self._woken.set()
+
+        def done(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or task.exception() is None:
+                free()
+            else:
+                # It is tried again, and not as fast as it dies.
+                asyncio.get_running_loop().call_later(_STORE_RETRY, free)
+
+        task.add_done_callback(done)
 
     async def _deliver(self, message: Message) -> None:
         number = message.number
+        if self._unkept.was_taken(message.key):
+            # Before the database took the alert.
+            await self._note(message.call, lambda: self._queue.delivered(number))
+            return
         if self._gone and not message.asked:
             await self._give_up(message, "the destination wants no more (410)")
             return
@@ -161,7 +205,7 @@ class Courier:
         if problem is None:
             self._gone = False
             self._count("delivered")
-            await self._note(lambda: self._queue.delivered(number))
+            await self._note(message.call, lambda: self._queue.delivered(number))
             return
         self._count("failed")
         if problem.gone and not self._gone:
@@ -170,18 +214,36 @@ class Courier:
         if problem.gone or message.age > self._terms.give_up_after:
             await self._give_up(message, str(problem))
             return
+        delay = self._delay(message, problem)
+        await self._note(message.call, lambda: self._queue.failed(number, str(problem), delay))
+
+    async def _deliver_unkept(self, message: Message) -> None:
+        problem = await self._attempt(message)
+        if problem is None:
+            self._count("delivered")
+            self._unkept.taken(message.key)
+            return
+        self._count("failed")
+        if problem.gone or message.age > self._terms.give_up_after:
+            self._count("dropped")
+            _log.error("delivery given up", sink=self.name, key=message.key, cause=str(problem))
+            self._unkept.forget(message.key)
+            return
+        self._unkept.later(message.key, self._delay(message, problem))
+
+    def _delay(self, message: Message, problem: DeliveryError) -> float:
+        """Seconds until a message is tried again."""
         delay = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2.0 ** min(message.attempts, 30))
         # Never past the end: the last attempt comes when the time is up, not minutes later.
         left = max(BACKOFF_FIRST, self._terms.give_up_after - message.age)
-        delay = max(min(delay * (0.5 + self._jitter()), left), problem.wait)
         self._quiet_until = max(self._quiet_until, time.monotonic() + problem.wait)
         _log.warning("delivery failed", sink=self.name, key=message.key, cause=str(problem))
-        await self._note(lambda: self._queue.failed(number, str(problem), delay))
+        return max(min(delay * (0.5 + self._jitter()), left), problem.wait)
 
     async def _give_up(self, message: Message, why: str) -> None:
         self._count("dropped")
         _log.error("delivery given up", sink=self.name, key=message.key, cause=why)
-        await self._note(lambda: self._queue.dead(message.number, why))
+        await self._note(message.call, lambda: self._queue.dead(message.number, why))
 
     async def _attempt(self, message: Message) -> DeliveryError | None:
         """Return None when the destination took the message, else why not."""
@@ -197,11 +259,13 @@ class Courier:
             return DeliveryError(type(error).__name__)
         return None
 
-    async def _note(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _note(self, call: str, write: Callable[[], Awaitable[None]]) -> None:
         """Write what became of a message; until that is done its call stays busy.
 
-        Otherwise a message that was taken would be sent again while the database is locked.
+        Otherwise a message that was taken would be sent again while the database is locked. What
+        is sent from memory need not wait for it.
         """
+        self._attempted.discard(call)
         while True:
             try:
                 await write()

@@ -62,6 +62,8 @@ def text(record: Mapping[str, Any]) -> str:
     ]
     if not record["certified"]:
         lines.append("this tier's false-alarm rate is not certified")
+    if not record.get("committed", True):
+        lines.append("the database did not take this alert: it may be listed late, or not at all")
     if record["allowed"]:
         allowed = record["allowed"]
         lines.append(f"allowed: {allowed['name']}, {allowed['reason']}, until {allowed['until']}")

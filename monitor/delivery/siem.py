@@ -197,9 +197,9 @@ class SiemDestination:
 
 def _summary(record: Mapping[str, Any]) -> str:
     allowed = " (allowed)" if record["allowed"] else ""
-    return (
-        f"{record['type']} of {record['participant']}: {record['tier']} {record['action']}{allowed}"
-    )
+    kept = "" if record.get("committed", True) else " (not committed)"
+    what = f"{record['tier']} {record['action']}{allowed}{kept}"
+    return f"{record['type']} of {record['participant']}: {what}"
 
 
 def _json(value: Any) -> str:

@@ -4,6 +4,7 @@ A bundle is written beside its place, noted in the journal and then renamed: wha
 bundle's name is whole, and no sequence number is given twice, wherever the service is killed.
 """
 
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from monitor.evidence import journal
 from monitor.evidence.bundle import Draft, Recipients, Sealed, seal
-from monitor.evidence.container import sha256
+from monitor.evidence.container import sha256, unpack
 from monitor.evidence.journal import Journal
 from monitor.evidence.manifest import Link
 from monitor.evidence.signing import Signer
@@ -84,6 +85,17 @@ class Shelf:
     def path(self, kept: Kept) -> Path:
         """Where a bundle lies."""
         return self.folder / kept.file
+
+    def alert(self, kept: Kept) -> dict[str, Any] | None:
+        """The alert message inside a bundle; None if it cannot be read here."""
+        if kept.encrypted:
+            return None
+        try:
+            parts = unpack(self.path(kept).read_bytes()).parts
+            found = json.loads(parts["alert.json"])
+        except (OSError, KeyError, ValueError):
+            return None
+        return found if isinstance(found, dict) and found.get("id") == kept.alert else None
 
     def put(self, draft: Draft) -> Kept:
         """Seal a draft and keep it; raises OSError and then has kept nothing."""

@@ -50,7 +50,7 @@ class DeliveryFamilies:
         )
         self.store_failures = Counter(
             "monitor_store_failures",
-            "Failed writes: locked, full, unreachable, other",
+            "Failed writes: locked, full, unreachable, row (its own fault), other",
             ["reason"],
             registry=r,
         )
@@ -63,7 +63,8 @@ class DeliveryFamilies:
         )
         self.evidence_bundles = Counter(
             "monitor_evidence_bundles",
-            "Evidence bundles: written, failed (tried again), dropped (given up)",
+            "Evidence bundles: written, failed (tried again), dropped (given up); at the start, "
+            "without a committed alert: reconciled (it is now), unmatched (it cannot be read)",
             ["outcome"],
             registry=r,
         )

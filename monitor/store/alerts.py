@@ -11,7 +11,9 @@ from monitor.records import AlertRecord
 from monitor.store import tables
 from monitor.store.database import Database
 from monitor.store.uptime import Uptime
-from monitor.types import Alert
+
+_ASKED = 500
+"""Ids in one question."""
 
 
 class Alerts:
@@ -24,16 +26,21 @@ class Alerts:
         self._uptime = uptime
         self._wall = wall
 
-    async def accept(self, batch: Sequence[tuple[Alert, AlertRecord, Sequence[str]]]) -> None:
+    async def accept(self, batch: Sequence[tuple[AlertRecord, Sequence[str]]]) -> None:
         """Keep messages and who must get them, all or none; raises StoreError.
 
         A message that is there already, from a commit whose answer was lost, is left alone.
         """
-        async with self._database.write() as connection:
+        now, instance = self._wall(), self._uptime.instance
+        alerts, calls, owed = [], [], []
+        async with self._database.write(first=True) as connection:
             tick = await self._uptime.save(connection)
-            for alert, record, destinations in batch:
+            for record, destinations in batch:
                 insert = self._database.insert(tables.messages).values(
-                    key=alert.idempotency_key, alert=alert.id, call=alert.call, record=record
+                    key=record["idempotency_key"],
+                    alert=record["id"],
+                    call=record["call"],
+                    record=record,
                 )
                 number = (
                     await connection.execute(
@@ -42,43 +49,47 @@ class Alerts:
                 ).scalar()
                 if number is None:
                     continue
-                row = self._database.insert(tables.alerts).values(
-                    id=alert.id,
-                    call=alert.call,
-                    participant=plain(alert.participant)[:400],
-                    type=alert.type,
-                    tier=alert.tier,
-                    raised_at=datetime.fromisoformat(alert.raised_at).timestamp(),
+                alerts.append(
+                    {
+                        "id": record["id"],
+                        "call": record["call"],
+                        "participant": plain(record["participant"])[:400],
+                        "type": record["type"],
+                        "tier": record["tier"],
+                        "raised_at": datetime.fromisoformat(record["raised_at"]).timestamp(),
+                    }
                 )
-                await connection.execute(row.on_conflict_do_nothing())
                 # The recorder's batch may come later, or, after a crash, never.
-                call = self._database.insert(tables.calls).values(
-                    id=alert.call,
-                    instance=self._uptime.instance,
-                    label="",
-                    ingest="",
-                    started_at=self._wall(),
-                    seen_at=self._wall(),
+                calls.append(
+                    {
+                        "id": record["call"],
+                        "instance": instance,
+                        "label": "",
+                        "ingest": "",
+                        "started_at": now,
+                        "seen_at": now,
+                    }
                 )
-                await connection.execute(call.on_conflict_do_nothing())
-                if destinations:
-                    await connection.execute(
-                        tables.deliveries.insert(),
-                        [
-                            {
-                                "instance": self._uptime.instance,
-                                "destination": destination,
-                                "message": number,
-                                "call": alert.call,
-                                "state": DeliveryState.PENDING,
-                                "attempts": 0,
-                                "accepted_tick": tick,
-                                "due_tick": tick,
-                                "changed_at": self._wall(),
-                            }
-                            for destination in destinations
-                        ],
-                    )
+                owed += [
+                    {
+                        "instance": instance,
+                        "destination": destination,
+                        "message": number,
+                        "call": record["call"],
+                        "state": DeliveryState.PENDING,
+                        "attempts": 0,
+                        "accepted_tick": tick,
+                        "due_tick": tick,
+                        "changed_at": now,
+                    }
+                    for destination in destinations
+                ]
+            for table, rows in ((tables.alerts, alerts), (tables.calls, calls)):
+                if rows:
+                    known = self._database.insert(table).on_conflict_do_nothing()
+                    await connection.execute(known, rows)
+            if owed:
+                await connection.execute(tables.deliveries.insert(), owed)
 
     async def latest(self, limit: int, call: str | None = None) -> list[AlertRecord]:
         """Messages, newest first, of one call or of all."""
@@ -87,6 +98,17 @@ class Alerts:
             query = query.where(tables.messages.c.call == call)
         async with self._database.read() as connection:
             return list((await connection.execute(query.limit(limit))).scalars())
+
+    async def missing(self, alerts: Sequence[str]) -> set[str]:
+        """Those of these ids that no alert has; raises StoreError."""
+        left = set(alerts)
+        async with self._database.read() as connection:
+            for start in range(0, len(alerts), _ASKED):
+                query = select(tables.alerts.c.id).where(
+                    tables.alerts.c.id.in_(alerts[start : start + _ASKED])
+                )
+                left -= set((await connection.execute(query)).scalars())
+        return left
 
     async def call_of(self, alert: str) -> str | None:
         """The call that an alert belongs to; None if there is no such alert."""

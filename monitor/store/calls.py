@@ -1,12 +1,13 @@
 """Calls, their participants and timelines: written in batches, read back after they ended."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypedDict
 
@@ -68,6 +69,30 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.begun or self.verdicts or self.points or self.ended)
 
+    def by_call(self) -> list["Batch"]:
+        """The same in parts, one for each call."""
+        parts: dict[str, Batch] = defaultdict(Batch)
+        for begun in self.begun:
+            parts[begun.call].begun.append(begun)
+        for who, verdict in self.verdicts.items():
+            parts[who[0]].verdicts[who] = verdict
+        for who, allowed in self.allowed.items():
+            parts[who[0]].allowed[who] = allowed
+        for who, points in self.points.items():
+            parts[who[0]].points[who] = points
+        for call, end in self.ended.items():
+            parts[call].ended[call] = end
+        return list(parts.values())
+
+    def join(self, later: "Batch") -> None:
+        """Add what happened after it."""
+        self.begun += later.begun
+        self.verdicts |= later.verdicts
+        self.allowed |= later.allowed
+        for who, windows in later.points.items():
+            self.points.setdefault(who, []).extend(windows)
+        self.ended |= later.ended
+
 
 def point(window: WindowRecord) -> list[Any]:
     """A window's record without what alerts carry anyway."""
@@ -96,27 +121,38 @@ class Calls:
         """Keep a batch, all or none; raises StoreError."""
         now = self._wall()
         async with self._database.write() as connection:
-            for begun in batch.begun:
-                row = self._database.insert(tables.calls).values(
-                    id=begun.call,
-                    instance=self._instance,
-                    label=plain(begun.label),
-                    ingest=begun.ingest,
-                    started_at=begun.at,
-                    seen_at=begun.at,
-                )
+            if batch.begun:
+                insert = self._database.insert(tables.calls)
                 # An alert may have been committed first and have made the row.
-                known = {"label": plain(begun.label), "ingest": begun.ingest}
+                known = {"label": insert.excluded.label, "ingest": insert.excluded.ingest}
                 await connection.execute(
-                    row.on_conflict_do_update(index_elements=["id"], set_=known)
+                    insert.on_conflict_do_update(index_elements=["id"], set_=known),
+                    [
+                        {
+                            "id": begun.call,
+                            "instance": self._instance,
+                            "label": plain(begun.label),
+                            "ingest": begun.ingest,
+                            "started_at": begun.at,
+                            "seen_at": begun.at,
+                        }
+                        for begun in batch.begun
+                    ],
                 )
-            for (call, name), verdict in batch.verdicts.items():
-                changed = {"verdict": verdict, "allowed": batch.allowed.get((call, name))}
-                insert = self._database.insert(tables.participants).values(
-                    call=call, name=plain(name)[:400], **changed
-                )
+            if batch.verdicts:
+                insert = self._database.insert(tables.participants)
+                new = {"verdict": insert.excluded.verdict, "allowed": insert.excluded.allowed}
                 await connection.execute(
-                    insert.on_conflict_do_update(index_elements=["call", "name"], set_=changed)
+                    insert.on_conflict_do_update(index_elements=["call", "name"], set_=new),
+                    [
+                        {
+                            "call": call,
+                            "name": plain(name)[:400],
+                            "verdict": verdict,
+                            "allowed": batch.allowed.get((call, name)),
+                        }
+                        for (call, name), verdict in batch.verdicts.items()
+                    ],
                 )
             if batch.points:
                 rows = [
@@ -125,13 +161,15 @@ class Calls:
                 ]
                 await connection.execute(tables.timelines.insert(), rows)
             await self._seen(connection, {call for call, _ in batch.verdicts}, now)
-            for call, (reason, at) in batch.ended.items():
-                end = {"ended": reason, "ended_at": at, "seen_at": at}
+            if batch.ended:
                 await connection.execute(
                     # One that was closed as interrupted meanwhile stays so.
                     update(tables.calls)
-                    .where(tables.calls.c.id == call, tables.calls.c.ended.is_(None))
-                    .values(end)
+                    .where(tables.calls.c.id == bindparam("of"), tables.calls.c.ended.is_(None))
+                    .values(
+                        ended=bindparam("why"), ended_at=bindparam("at"), seen_at=bindparam("at")
+                    ),
+                    [{"of": c, "why": why, "at": at} for c, (why, at) in batch.ended.items()],
                 )
 
     async def latest(self, limit: int, without: Sequence[str] = ()) -> list[CallSummary]:

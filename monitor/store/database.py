@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,13 +14,21 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor import log
-from monitor.messages import StoreError
+from monitor.messages import ROW, StoreError
 from monitor.metrics import Metrics
+from monitor.store.turns import Turns
 
 _log = log.get(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -43,6 +51,7 @@ class Database:
         """Why the last write failed, in one word; None when it did not."""
         self._metrics = metrics
         metrics.store_degraded.set_function(lambda: float(self.degraded is not None))
+        self._turns = Turns()
         self._file: Path | None = None
         self._lock: TextIO | None = None
         try:
@@ -116,16 +125,22 @@ class Database:
             self._lock.close()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end of the block; raises StoreError."""
+    async def write(self, first: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block; raises StoreError.
+
+        `first`: before all that wait for their turn and are not.
+        """
+        turn = self._turns.take(first) if self.kind == "sqlite" else nullcontext()
         try:
-            async with self._failing(), self._writer.begin() as connection:
+            async with turn, self._failing(), self._writer.begin() as connection:
                 yield connection
         except StoreError as error:
+            self._metrics.store_failures.labels(error.reason).inc()
+            if error.reason == ROW:
+                raise
             if error.reason != self.degraded:
                 _log.error("store degraded", reason=error.reason, detail=str(error))
             self.degraded = error.reason
-            self._metrics.store_failures.labels(error.reason).inc()
             raise
         if self.degraded is not None:
             _log.warning("store works again", reason=self.degraded)
@@ -206,6 +221,9 @@ def _migrate(connection: Connection) -> None:
 
 def _reason(error: Exception) -> str:
     said = str(getattr(error, "orig", None) or error).lower()
+    own = isinstance(error, StatementError) and not isinstance(error, DBAPIError)
+    if own or isinstance(error, IntegrityError | DataError) or "binding parameter" in said:
+        return ROW
     if "locked" in said or "busy" in said or isinstance(error, PoolTimeout):
         return "locked"
     # What SQLite and PostgreSQL say, and an I/O error: a disk that takes no more.

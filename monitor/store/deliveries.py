@@ -1,13 +1,15 @@
 """The outbox's rows: what is to be sent where, and how that went."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select, update
 from typing_extensions import TypedDict
 
-from monitor.messages import DeliveryState, Due, Message
+from monitor.messages import DeliveryState, Due, Message, StoreError
 from monitor.records import described
 from monitor.store import tables
 from monitor.store.audit import written
@@ -44,6 +46,9 @@ class Deliveries:
         self._database = database
         self._uptime = uptime
         self._wall = wall
+        self._turn = asyncio.Lock()
+        self._changes: list[_Change] = []
+        """What waits to be written."""
 
     async def due(self, destination: str, busy: Collection[str], limit: int) -> Due:
         """What is to be sent now, for calls that are not `busy` with an earlier message."""
@@ -201,10 +206,42 @@ class Deliveries:
         return bool(done.rowcount)
 
     async def _change(self, number: int, **values: Any) -> None:
-        async with self._database.write() as connection:
-            await self._uptime.save(connection)
-            await connection.execute(
-                update(tables.deliveries)
-                .where(_d.number == number)
-                .values(attempts=_d.attempts + 1, changed_at=self._wall(), **values)
-            )
+        """Write what became of a message, together with all others that wait for their turn."""
+        change = _Change(number, values)
+        self._changes.append(change)
+        async with self._turn:
+            if not change.tried:
+                changes, self._changes = self._changes, []
+                await self._write(changes)
+        if change.error is not None:
+            raise change.error
+
+    async def _write(self, changes: "list[_Change]") -> None:
+        error: StoreError | None = None
+        try:
+            async with self._database.write() as connection:
+                await self._uptime.save(connection)
+                for change in changes:
+                    await connection.execute(
+                        update(tables.deliveries)
+                        .where(_d.number == change.number)
+                        .values(attempts=_d.attempts + 1, changed_at=self._wall(), **change.values)
+                    )
+        except StoreError as found:
+            error = found
+        except BaseException:
+            # Broken off with the one that writes: the next of them does it.
+            self._changes = changes + self._changes
+            raise
+        for change in changes:
+            change.tried, change.error = True, error
+
+
+@dataclass(slots=True)
+class _Change:
+    """What became of one message."""
+
+    number: int
+    values: dict[str, Any]
+    tried: bool = False
+    error: StoreError | None = None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from monitor import log, wire
-from monitor.messages import StoreError
+from monitor.messages import ROW, StoreError
 from monitor.metrics import Metrics
 from monitor.store.calls import Batch, Begun, Calls, point
 from monitor.types import Alert, Allowance, Outcome, Preview, Verdict
@@ -14,6 +14,8 @@ _log = log.get(__name__)
 
 EVERY = 5.0
 """Seconds between two batches; what a crash may lose of a timeline."""
+TOGETHER = 0.25
+"""Seconds after a batch in which begins and ends of calls gather for the next."""
 CAPACITY = 50_000
 """Windows kept while the database takes none; beyond it new ones are dropped, counted."""
 CALLS = 10_000
@@ -100,8 +102,8 @@ class Recorder:
             except TimeoutError:
                 pass
             self._now.clear()
-            if not await self.flush():
-                await asyncio.sleep(EVERY)
+            # Calls that begin and end by the dozen share a transaction.
+            await asyncio.sleep(TOGETHER if await self.flush() else EVERY)
 
     async def flush(self) -> bool:
         """Write what has been collected; False if the database did not take it."""
@@ -117,26 +119,48 @@ class Recorder:
         try:
             await self._calls.write(batch)
         except StoreError as error:
-            if error.reason == "other":
-                # What the database refuses for its own sake, it would refuse for ever.
-                _log.error("calls not kept", detail=str(error))
-                self._metrics.store_dropped.labels("call").inc()
+            if error.reason != ROW:
+                self._restore(batch, points)
                 return False
-            self._restore(batch, points)
-            return False
+        except Exception as error:  # noqa: BLE001
+            # What cannot be put into a row at all; found call by call below.
+            _log.error("calls not writable", detail=type(error).__name__)
         except BaseException:
-            # Broken off, or a fault of our own: nothing was committed.
+            # Broken off: nothing was committed.
             self._restore(batch, points)
             raise
-        return True
+        else:
+            return True
+        return await self._one_by_one(batch.by_call())
+
+    async def _one_by_one(self, parts: list[Batch]) -> bool:
+        """Write each call's part by itself: only what is refused for its own sake is dropped."""
+        while parts:
+            try:
+                await self._calls.write(parts[0])
+            except StoreError as error:
+                if error.reason != ROW:
+                    break
+                self._drop(str(error))
+            except Exception as error:  # noqa: BLE001
+                self._drop(type(error).__name__)
+            except BaseException:
+                self._restore_all(parts)
+                raise
+            parts.pop(0)
+        self._restore_all(parts)
+        return not parts
+
+    def _drop(self, why: str) -> None:
+        _log.error("call not kept", detail=why)
+        self._metrics.store_dropped.labels("call").inc()
+
+    def _restore_all(self, parts: list[Batch]) -> None:
+        for part in reversed(parts):
+            self._restore(part, sum(len(points) for points in part.points.values()))
 
     def _restore(self, batch: Batch, points: int) -> None:
         """Put a batch back in front of what was collected meanwhile."""
-        later, self._batch = self._batch, batch
-        batch.begun += later.begun
-        batch.verdicts |= later.verdicts
-        batch.allowed |= later.allowed
-        for who, windows in later.points.items():
-            batch.points.setdefault(who, []).extend(windows)
-        batch.ended |= later.ended
+        batch.join(self._batch)
+        self._batch = batch
         self._points += points

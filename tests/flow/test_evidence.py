@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -281,3 +282,36 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "other.pub").write_text(shown.output)
     code, words = verified(a, "--key", tmp_path / "other.pub")
     assert (code, "wrong key" in words) == (1, True)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_bundles_whose_alert_was_never_committed_are_told_of_at_the_start(
+    tmp_path: Path, encrypted: bool
+) -> None:
+    chosen: dict[str, Any] = {"record": EVERYBODY}
+    if encrypted:
+        chosen["recipients"] = [str(pyrage.x25519.Identity.generate().to_public())]
+    async with running(tmp_path, **chosen) as (service, client):
+        await call(service, Caller())
+        made = {b["alert"] for b in await bundles(client, 2)}
+        before = (await client.get("/api/v1/alerts")).json()
+    with sqlite3.connect(tmp_path / "monitor.db") as database:
+        for table in ("deliveries", "messages", "alerts"):
+            database.execute(f"delete from {table}")  # as if it had been killed before
+    with capture_logs() as logged:
+        async with running(tmp_path, **chosen) as (service, client):
+            after = (await client.get("/api/v1/alerts")).json()
+            rows = (await client.get("/api/v1/audit")).json()
+            metrics = (await client.get("/metrics")).text
+    told = [r for r in logged if r["event"] == "evidence without a committed alert"]
+    outcome = "unmatched" if encrypted else "reconciled"
+    assert {(r["alert"], r["outcome"]) for r in told} == {(a, outcome) for a in made}
+    assert [r["action"] for r in rows] == ["evidence.reconcile"] * len(made)
+    assert f'monitor_evidence_bundles_total{{outcome="{outcome}"}} {len(made)}.0' in metrics
+    raised = {a["idempotency_key"] for a in before if a["id"] in made and a["action"] == "raised"}
+    assert {a["idempotency_key"] for a in after} == (set() if encrypted else raised)
+    if not encrypted:
+        with capture_logs() as logged:
+            async with running(tmp_path, **chosen):
+                pass
+        assert not [r for r in logged if r["event"] == "evidence without a committed alert"]

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from monitor.delivery.courier import AT_ONCE, Courier, Terms
 from monitor.delivery.fanout import Fanout
@@ -31,6 +33,8 @@ class Told:
 
     problems: list[str] = field(default_factory=list)
     taken: list[tuple[str, int]] = field(default_factory=list)
+    committed: list[bool] = field(default_factory=list)
+    """Of each that was taken, whether it was in the database."""
     delay: float = 0.0
     at_once: int = 0
     _now: int = 0
@@ -43,6 +47,7 @@ class Told:
             if self.problems:
                 raise DeliveryError(self.problems.pop(0))
             self.taken.append((message.call, message.record["sequence"]))
+            self.committed.append(message.record.get("committed", True))
         finally:
             self._now -= 1
 
@@ -60,6 +65,12 @@ class Post:
         self.file = folder / "monitor.db"
         self.metrics = Metrics()
         self.store = Store(f"sqlite:///{self.file}", self.metrics, busy_timeout=0.2)
+        self.begun = [0]
+        event.listen(
+            self.store.database._writer.sync_engine,
+            "begin",
+            lambda _: self.begun.__setitem__(0, self.begun[0] + 1),
+        )
         self.raised = MemorySink()
         self.guidance = Guidance(Advice.STEP_UP)
         self.couriers: list[Courier] = []
@@ -102,6 +113,12 @@ class Post:
         name = "monitor_delivery_attempts_total"
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
+    def delivered(self) -> int:
+        """Rows that say so."""
+        with sqlite3.connect(self.file, timeout=20) as database:
+            query = "select count(*) from deliveries where state = 'delivered'"
+            return int(database.execute(query).fetchone()[0])
+
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
@@ -112,7 +129,7 @@ async def until(look: Callable[[], object], seconds: float = 120.0) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_nobody_hears_of_an_alert_before_its_commit(tmp_path: Path) -> None:
+async def test_what_cannot_be_committed_is_told_once_and_committed_later(tmp_path: Path) -> None:
     post, desk = Post(tmp_path), Told()
     post.to(desk)
     async with post.running() as outbox:
@@ -121,21 +138,159 @@ async def test_nobody_hears_of_an_alert_before_its_commit(tmp_path: Path) -> Non
         outbox.alert(alert(1))
         await until(lambda: post.store.degraded)
         assert post.store.degraded == "locked"
-        assert (post.raised.alerts, desk.taken) == ([], [])
-        assert post.value("monitor_alerts_total", tier="alert", type="voice", action="raised") == 0
         assert post.value("monitor_alerts_uncommitted") == 1
         assert post.value("monitor_store_degraded") == 1
         assert post.value("monitor_store_failures_total", reason="locked") >= 1
         assert not await outbox.drain(0.01)
+        await until(lambda: desk.taken)
+        assert desk.committed == [False]
+        outbox.alert(alert(2))
+        await until(lambda: len(desk.taken) == 2)
+        assert await post.store.alerts.latest(1) == []
         before.rollback()
         before.close()
-        await until(lambda: desk.taken)
-        assert await outbox.drain(1)
-        assert [a.guidance for a in post.raised.alerts] == [post.guidance]
+        assert await outbox.drain(60)
+        await until(lambda: post.delivered() == 2)
+        outbox.alert(alert(3))
+        await until(lambda: len(desk.taken) == 3)
+        assert desk.taken == [("c", 1), ("c", 2), ("c", 3)]
+        assert desk.committed == [False, False, True]
+        assert [a.sequence for a in post.raised.alerts] == [1, 2, 3]
+        assert {a.guidance for a in post.raised.alerts} == {post.guidance}
         assert (await post.store.alerts.latest(1))[0]["advice"] == "step_up"
-        assert post.value("monitor_alerts_total", tier="alert", type="voice", action="raised") == 1
+        assert post.value("monitor_alerts_total", tier="alert", type="voice", action="raised") == 3
         assert post.value("monitor_store_degraded") == 0
         assert post.value("monitor_alerts_uncommitted") == 0
+
+
+async def test_nobody_hears_of_an_alert_before_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, desk = Post(tmp_path), Told()
+    post.to(desk)
+    async with post.running() as outbox:
+        going_on = asyncio.Event()
+        accept = post.store.alerts.accept
+
+        async def slow(batch: Any) -> None:
+            await going_on.wait()
+            await accept(batch)
+
+        monkeypatch.setattr(post.store.alerts, "accept", slow)
+        outbox.alert(alert(1))
+        await asyncio.sleep(0.3)
+        assert (post.raised.alerts, desk.taken) == ([], [])
+        going_on.set()
+        await until(lambda: desk.taken)
+        assert (desk.committed, len(post.raised.alerts)) == ([True], 1)
+
+
+def counted(post: Post) -> int:
+    """Transactions that were begun to write."""
+    return post.begun[0]
+
+
+def missing_table(file: Path) -> Callable[[], object]:
+    with sqlite3.connect(file, timeout=20) as database:
+        database.execute("alter table messages rename to messages_x")
+    return lambda: _mend(file)
+
+
+def _mend(file: Path) -> None:
+    with sqlite3.connect(file, timeout=20) as database:
+        database.execute("alter table messages_x rename to messages")
+
+
+async def test_an_alert_outlives_a_table_that_is_missing_for_a_while(tmp_path: Path) -> None:
+    post, desk = Post(tmp_path), Told()
+    post.to(desk)
+    async with post.running() as outbox:
+        mend = missing_table(post.file)
+        for n in range(1, 6):
+            outbox.alert(alert(n))
+        await until(lambda: len(desk.taken) == 5)
+        # It may be refused as often as it likes: none of the alerts is at fault.
+        refused = post.value("monitor_store_failures_total", reason="other")
+        await until(
+            lambda: post.value("monitor_store_failures_total", reason="other") >= refused + 3
+        )
+        assert post.value("monitor_store_dropped_total", kind="alert") == 0
+        mend()
+        assert await outbox.drain(60)
+        assert len(await post.store.alerts.latest(10)) == 5
+        await until(lambda: post.delivered() == 5)
+        assert desk.taken == [("c", n) for n in range(1, 6)]
+
+
+async def test_alerts_are_told_of_whose_database_is_damaged(tmp_path: Path) -> None:
+    post, desk = Post(tmp_path), Told()
+    post.to(desk)
+    async with post.running() as outbox:
+        outbox.alert(alert(1))
+        await until(lambda: post.delivered() == 1)
+        with sqlite3.connect(post.file, timeout=20) as database:
+            database.execute("pragma wal_checkpoint(truncate)")
+        with post.file.open("r+b") as file:
+            for at in range(4096, file.seek(0, 2), 4096):
+                file.seek(at)
+                file.write(bytes(range(64)))
+        for n in (2, 3):
+            outbox.alert(alert(n))
+        await until(lambda: len(desk.taken) == 3)
+        assert desk.committed == [True, False, False]
+        assert post.value("monitor_store_dropped_total", kind="alert") == 0
+
+
+async def test_an_uncommitted_alert_is_tried_until_it_is_taken(tmp_path: Path) -> None:
+    post, desk = Post(tmp_path), Told(problems=["status 500"] * 2)
+    post.to(desk)
+    async with post.running() as outbox:
+        mend = missing_table(post.file)
+        outbox.alert(alert(1))
+        outbox.alert(alert(2))
+        await until(lambda: len(desk.taken) == 2)
+        assert desk.taken == [("c", 1), ("c", 2)]
+        assert post.attempts("failed") == 2
+        mend()
+
+
+async def test_an_alert_is_not_written_after_notes_that_wait(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    await post.store.open()
+    order: list[str] = []
+
+    async def note(name: str, first: bool = False) -> None:
+        async with post.store.database.write(first):
+            order.append(name)
+
+    async with post.store.database.write():
+        waiting = [asyncio.create_task(note(f"note {n}")) for n in range(3)]
+        await asyncio.sleep(0)
+        gone = asyncio.create_task(note("gone"))
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(note("alert", first=True)))
+        await asyncio.sleep(0)
+        gone.cancel()
+    await asyncio.gather(*waiting)
+    assert order == ["alert", "note 0", "note 1", "note 2"]
+    await post.store.close()
+
+
+async def test_what_became_of_messages_is_written_together(tmp_path: Path) -> None:
+    post, desk = Post(tmp_path), Told()
+    post.to(desk)
+    async with post.running() as outbox:
+        for n in range(1, 9):
+            outbox.alert(alert(1, call=f"call{n}"))
+        await until(lambda: post.delivered() == 8)
+        before = counted(post)
+        numbers = [row["number"] for row in await post.store.deliveries.latest(8)]
+        failing = [post.store.deliveries.failed(n, "status 500", 3600.0) for n in numbers]
+        await asyncio.gather(*failing)
+        rows = await post.store.deliveries.latest(8)
+        assert {row["error"] for row in rows} == {"status 500"}
+        # The first writes its own; all others wait for it, and share the next.
+        assert counted(post) - before <= 2
 
 
 async def test_disk_full_keeps_alerts_until_there_is_room(tmp_path: Path) -> None:
@@ -151,9 +306,10 @@ async def test_disk_full_keeps_alerts_until_there_is_room(tmp_path: Path) -> Non
         await until(lambda: post.store.degraded)
         assert post.store.degraded == "full"
         assert not await keeping.flush()
-        assert post.raised.alerts == []
-        await limit(post, pages)
         await until(lambda: desk.taken)
+        assert desk.committed == [False]
+        await limit(post, pages)
+        assert await outbox.drain(60)
         keeping.window("c", score(3000.0))
         assert await keeping.flush()
         starts = [p["start"] for p in await post.store.calls.timeline("c")]
@@ -179,9 +335,12 @@ async def test_an_alert_that_the_database_refuses_does_not_hold_up_the_others(
         outbox.alert(alert(1))
         outbox.alert(replace(alert(2), raised_at="not a time"))
         outbox.alert(alert(3))
-        await until(lambda: len(desk.taken) == 2)
-    assert [n for _, n in desk.taken] == [1, 3]
-    assert [a.sequence for a in post.raised.alerts] == [1, 3]
+        await until(lambda: len(desk.taken) == 3)
+        kept = [record["sequence"] for record in await post.store.alerts.latest(10)]
+    told = dict(zip([n for _, n in desk.taken], desk.committed, strict=True))
+    assert told == {1: True, 2: False, 3: True}
+    assert sorted(a.sequence for a in post.raised.alerts) == [1, 2, 3]
+    assert sorted(kept) == [1, 3]
     assert post.value("monitor_store_dropped_total", kind="alert") == 1
 
 
