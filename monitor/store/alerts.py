@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -31,22 +32,20 @@ class Alerts:
 
         A message that is there already, from a commit whose answer was lost, is left alone.
         """
+        if not batch:
+            return
         now, instance = self._wall(), self._uptime.instance
+        new = [_message(record) for record, _ in batch]
+        moments = [datetime.fromisoformat(record["raised_at"]).timestamp() for record, _ in batch]
         alerts, calls, owed = [], [], []
+        # As few statements as may be: each is handed to another thread and back.
         async with self._database.write(first=True) as connection:
             tick = await self._uptime.save(connection)
-            for record, destinations in batch:
-                insert = self._database.insert(tables.messages).values(
-                    key=record["idempotency_key"],
-                    alert=record["id"],
-                    call=record["call"],
-                    record=record,
-                )
-                number = (
-                    await connection.execute(
-                        insert.on_conflict_do_nothing().returning(tables.messages.c.number)
-                    )
-                ).scalar()
+            insert = self._database.insert(tables.messages).values(new).on_conflict_do_nothing()
+            kept = insert.returning(tables.messages.c.key, tables.messages.c.number)
+            numbers = {key: n for key, n in (await connection.execute(kept)).all()}
+            for (record, destinations), moment in zip(batch, moments, strict=True):
+                number = numbers.pop(record["idempotency_key"], None)
                 if number is None:
                     continue
                 alerts.append(
@@ -56,7 +55,7 @@ class Alerts:
                         "participant": plain(record["participant"])[:400],
                         "type": record["type"],
                         "tier": record["tier"],
-                        "raised_at": datetime.fromisoformat(record["raised_at"]).timestamp(),
+                        "raised_at": moment,
                     }
                 )
                 # The recorder's batch may come later, or, after a crash, never.
@@ -116,6 +115,15 @@ class Alerts:
         async with self._database.read() as connection:
             found: str | None = (await connection.execute(query)).scalar()
             return found
+
+
+def _message(record: AlertRecord) -> dict[str, Any]:
+    return {
+        "key": record["idempotency_key"],
+        "alert": record["id"],
+        "call": record["call"],
+        "record": record,
+    }
 
 
 def plain(words: str) -> str:

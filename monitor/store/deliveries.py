@@ -82,11 +82,10 @@ class Deliveries:
         later = select(func.min(_d.due_tick)).where(waiting, _d.due_tick > now)
         oldest = select(func.min(_d.accepted_tick)).where(waiting)
         dead = select(func.count()).where(mine, _d.state == DeliveryState.DEAD)
+        standing = select(later.scalar_subquery(), oldest.scalar_subquery(), dead.scalar_subquery())
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-            due_tick = (await connection.execute(later)).scalar()
-            accepted = (await connection.execute(oldest)).scalar()
-            given_up = (await connection.execute(dead)).scalar()
+            due_tick, accepted, given_up = (await connection.execute(standing)).one()
         return Due(
             messages=tuple(
                 Message(

@@ -14,7 +14,7 @@ _log = log.get(__name__)
 
 EVERY = 5.0
 """Seconds between two batches; what a crash may lose of a timeline."""
-TOGETHER = 0.25
+TOGETHER = 1.0
 """Seconds after a batch in which begins and ends of calls gather for the next."""
 CAPACITY = 50_000
 """Windows kept while the database takes none; beyond it new ones are dropped, counted."""
