@@ -174,7 +174,9 @@ class Service:
             self.registry,
             gatekeeper,
             self._uploads,
-            lambda path, participant: open_file(settings, path, participant),
+            lambda path, participant, channels: open_file(
+                settings, path, participant, None, channels
+            ),
             *([self._previews.look] if self._previews is not None else []),
         )
         app.include_router(replays)

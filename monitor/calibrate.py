@@ -63,21 +63,22 @@ def find_recordings(genuine: Path) -> list[Recording]:
 
 
 class _Windows(NullSink):
-    """Keeps the scored windows of one call."""
+    """Keeps the scored windows of one call, by participant."""
 
     def __init__(self) -> None:
-        self.windows: list[ScoredWindow] = []
-        self.end = 0.0
+        self.windows: dict[str, list[ScoredWindow]] = {}
+        self.ends: dict[str, float] = {}
 
     def window(self, call: str, outcome: Outcome) -> None:
         if isinstance(outcome, Score) and outcome.detector == "voice":
             window = ScoredWindow(
                 outcome.span, outcome.value, outcome.quality, outcome.present_seconds
             )
-            self.windows.append(window)
+            self.windows.setdefault(outcome.participant, []).append(window)
 
     def verdict(self, call: str, verdict: Verdict) -> None:
-        self.end = max(self.end, verdict.time)
+        participant = verdict.participant
+        self.ends[participant] = max(self.ends.get(participant, 0.0), verdict.time)
 
 
 async def run_genuine(
@@ -87,7 +88,10 @@ async def run_genuine(
     metrics: Metrics,
     progress: Callable[[Recording, str], None],
 ) -> list[GenuineCall]:
-    """Replay each recording through the live pipeline; `progress` hears how each one ended."""
+    """Replay each recording through the live pipeline; `progress` hears how each one ended.
+
+    Each participant is a call of its own; those of one recording count as one speaker's.
+    """
     calls = []
     for recording in recordings:
         sink = _Windows()
@@ -102,7 +106,10 @@ async def run_genuine(
         reason = await call.run()
         progress(recording, reason if reason == "ended" else call.detail or reason)
         if reason in ("ended", "truncated"):
-            calls.append(GenuineCall(recording.speaker, sink.end, sink.windows))
+            calls += [
+                GenuineCall(recording.speaker, end, sink.windows.get(participant, []))
+                for participant, end in sink.ends.items()
+            ]
     return calls
 
 

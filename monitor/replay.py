@@ -15,6 +15,9 @@ from monitor.protocols import Source
 from monitor.records import WindowRecord
 from monitor.types import AlarmState, Alert, AlertAction, AlertType, Outcome, Verdict
 
+ALONE = "remote"
+"""What the only participant of a recording is called."""
+
 
 @dataclass(slots=True)
 class Standing:
@@ -75,7 +78,7 @@ async def replay(
         stages=stages,
         sink=Fanout([recorder, metrics]),
         metrics=metrics,
-        participant="remote",
+        participant=ALONE,
     )
     reason = await call.run()
     if reason in ("ended", "truncated") and recorder.standings:
@@ -117,7 +120,9 @@ def sentence(verdict: dict[str, Any]) -> str:
     """The summary for a person."""
     seconds = verdict["seconds"]
     unheard = seconds["abstained"] + seconds["lost"]
-    parts = [f"{verdict['file']}: {verdict['state']}"]
+    name = verdict["participant"]
+    who = "" if name == ALONE else f" ({name})"
+    parts = [f"{verdict['file']}{who}: {verdict['state']}"]
     if verdict["tier"]:
         parts.append(
             f"first alarm at {verdict['first_alarm_at']:.1f} s, suspicious from "

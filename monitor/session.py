@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from monitor.app import build_offline
 from monitor.records import WindowRecord
-from monitor.replay import Recorder, replay
+from monitor.replay import ALONE, Recorder, replay
 from monitor.settings import Settings, load
 from monitor.sources import open_file
+from monitor.types import ChannelChoice
 
 
 class RecordingError(ValueError):
@@ -66,15 +67,17 @@ class Monitor:
         path: Path | str,
         progress: Callable[[float, float], None] | None = None,
         emit: Callable[[WindowRecord], None] | None = None,
+        channels: ChannelChoice | str = ChannelChoice.MIX,
     ) -> Scores:
         """Score one recording; blocks, and runs an event loop of its own.
 
         `progress` hears seconds done and seconds in all (0 if unknown), `emit` each window's record
-        as it is made, which then is not kept. Raises RecordingError if it cannot be scored.
+        as it is made, which then is not kept. `channels` says what is heard: mix, split, left or
+        right. Raises RecordingError if it cannot be scored, ValueError for another choice.
         """
-        path = Path(path)
+        path, channels = Path(path), ChannelChoice(channels)
         windows: list[WindowRecord] = []
-        source = open_file(self._settings, path, "remote", progress)
+        source = open_file(self._settings, path, ALONE, progress, channels)
         recorder = Recorder(emit=emit or windows.append)
         outcome = asyncio.run(replay(path, source, self._stages, self._metrics, recorder))
         if outcome.problem:
@@ -90,10 +93,14 @@ def open_monitor(settings: Path | str | None = None) -> Monitor:
     return Monitor(load(Path(settings) if settings is not None else None))
 
 
-def score(path: Path | str, settings: Path | str | None = None) -> Scores:
+def score(
+    path: Path | str,
+    settings: Path | str | None = None,
+    channels: ChannelChoice | str = ChannelChoice.MIX,
+) -> Scores:
     """Score one recording. Who scores several opens a monitor: its models are loaded once.
 
     Raises RecordingError, SettingsError, CatalogueError or FileNotFoundError.
     """
     with open_monitor(settings) as monitor:
-        return monitor.score(path)
+        return monitor.score(path, channels=channels)

@@ -19,6 +19,7 @@ from monitor.ingest.whep import WhepOptions, WhepSource
 from monitor.protocols import Source
 from monitor.settings import Settings, SettingsError
 from monitor.settings.media import Pull
+from monitor.types import ChannelChoice
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
@@ -51,9 +52,11 @@ def open_file(
     path: Path,
     participant: str,
     progress: Callable[[float, float], None] | None = None,
+    channels: ChannelChoice = ChannelChoice.MIX,
 ) -> FileSource:
     """Make the source that replays a recording."""
-    return FileSource(path, participant, settings.video.sampling, settings.video.width, progress)
+    video = settings.video
+    return FileSource(path, participant, video.sampling, video.width, progress, channels)
 
 
 def open_pull(settings: Settings, wanted: Wanted) -> Source:

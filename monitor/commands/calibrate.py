@@ -10,12 +10,13 @@ import typer
 from monitor import calibrate as calibration
 from monitor import log
 from monitor.app import build_offline
-from monitor.commands.options import SettingsFile, chosen_settings, fail
+from monitor.commands.options import Channels, SettingsFile, chosen_settings, fail
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import CatalogueError, default_folder
 from monitor.settings import SettingsError
 from monitor.sources import open_file
+from monitor.types import ChannelChoice
 
 
 def calibrate(
@@ -31,6 +32,7 @@ def calibrate(
     ] = BUDGETS["alert"],
     statistic: Annotated[str, typer.Option(metavar="scan|cusum")] = "scan",
     source: Annotated[str, typer.Option(help="Which speech this is, for the certificate.")] = "",
+    channels: Channels = ChannelChoice.MIX,
     settings: SettingsFile = None,
 ) -> None:
     """Set thresholds on your own genuine calls and certify what they show."""
@@ -51,7 +53,7 @@ def calibrate(
         calls = asyncio.run(
             calibration.run_genuine(
                 recordings,
-                lambda path: open_file(chosen, path, "remote"),
+                lambda path: open_file(chosen, path, "remote", None, channels),
                 stages,
                 metrics,
                 progress,

@@ -6,9 +6,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from monitor.settings import Settings, SettingsError, load
+from monitor.types import ChannelChoice
 
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="A TOML settings file.")
+]
+Channels = Annotated[
+    ChannelChoice,
+    typer.Option(
+        "--channels", help="What is heard: mix of all, split into a participant each, left, right."
+    ),
 ]
 
 

@@ -11,16 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from monitor import log
-from monitor.commands.options import SettingsFile, chosen_settings, fail
+from monitor.commands.options import Channels, SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
 from monitor.replay import sentence
 from monitor.session import Monitor, RecordingError
 from monitor.settings import SettingsError
+from monitor.types import ChannelChoice
 
 
 def score(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings.")],
     format_: Annotated[str, typer.Option("--format", metavar="text|jsonl")] = "jsonl",
+    channels: Channels = ChannelChoice.MIX,
     settings: SettingsFile = None,
 ) -> None:
     """Replay recordings through the live pipeline; print windows and a verdict for each."""
@@ -49,7 +51,7 @@ def score(
                 progress.update(task, completed=done, total=total or None)
 
             try:
-                verdicts = monitor.score(path, show, emit).verdicts
+                verdicts = monitor.score(path, show, emit, channels).verdicts
             except RecordingError as error:
                 bad += 1
                 typer.echo(f"error: {error}", err=True)

@@ -164,7 +164,7 @@ class _Connection:
             return
         missing, self._missing = self._missing, 0
         why = LostReason.DAMAGED if missing else LostReason.NETWORK
-        stamp = seconds(frames[0].pts, self._bases[packet.stream_index])
+        stamp = seconds(frames[0].pts, self._bases[packet.stream.index])
         for frame in frames:
             # Call time comes from the clock; the resampler needs no timestamps.
             frame.pts = None
@@ -182,10 +182,10 @@ class _Connection:
             self._pictures.take(stamp, arrived, clock.offset if comparable else None)
 
     def _stamp(self, packet: "av.Packet[Stream]") -> float | None:
-        return seconds(packet.pts, self._bases[packet.stream_index]) if packet.size else None
+        return seconds(packet.pts, self._bases[packet.stream.index]) if packet.size else None
 
     def _see(self, packet: "av.Packet[Stream]") -> None:
-        base, stamp = self._bases[packet.stream_index], self._stamp(packet)
+        base, stamp = self._bases[packet.stream.index], self._stamp(packet)
         shown = None
         if stamp is not None:
             at = self._pictures.time(stamp)

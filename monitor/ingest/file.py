@@ -10,14 +10,17 @@ from monitor.ingest.convert import VideoSampler
 from monitor.ingest.playback import Playback
 from monitor.ingest.recording import find_parts, opened
 from monitor.ingest.thread import run_in_own_thread
+from monitor.ingest.voices import heard_track
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
+from monitor.types import ChannelChoice
 
 
 class FileSource:
     """Any container PyAV opens, or several in one file.
 
-    The first audio and the first video stream are one participant.
+    The first audio stream that is not silent and the first video stream are one participant, or
+    several by the audio's channels.
     """
 
     ingest = "file"
@@ -30,6 +33,7 @@ class FileSource:
         sampling: Sampling,
         video_width: int,
         progress: Callable[[float, float], None] | None = None,
+        channels: ChannelChoice = ChannelChoice.MIX,
     ) -> None:
         """`progress(done, total)` hears call seconds, from the decode thread; total may be 0."""
         self._path = path
@@ -37,6 +41,7 @@ class FileSource:
         self._sampling = sampling
         self._video_width = video_width
         self._progress = progress
+        self._channels = channels
         self._stop = threading.Event()
 
     async def run(self, intake: Intake) -> str:
@@ -49,12 +54,21 @@ class FileSource:
     def _replay(self, intake: Intake) -> str:
         name = self._path.name
         sampler = VideoSampler(self._sampling, self._video_width)
-        playback = Playback(name, self._participant, intake, sampler, self._stop, self._progress)
+        playback = Playback(
+            name, self._participant, intake, sampler, self._stop, self._progress, self._channels
+        )
         try:
             for number, part in enumerate(find_parts(self._path)):
                 try:
                     with opened(self._path, part) as container:
-                        playback.play(container, part)
+                        # What is looked at is not played any more.
+                        several = len(container.streams.audio) > 1
+                        track = heard_track(container) if several else None
+                        if not several:
+                            playback.play(container, part)
+                    if several:
+                        with opened(self._path, part) as container:
+                            playback.play(container, part, track)
                 except SourceError as error:
                     if not number:
                         raise

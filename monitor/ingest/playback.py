@@ -9,14 +9,16 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from monitor import log
-from monitor.ingest.convert import AudioConverter, VideoSampler, seconds
+from monitor.ingest.convert import VideoSampler, seconds
 from monitor.ingest.header import Part
 from monitor.ingest.recording import Damage, Decoded, cause, decoded
 from monitor.ingest.timeline import Timeline
+from monitor.ingest.voices import Track, Voices
 from monitor.protocols import Intake, SourceError
 from monitor.types import (
     SAMPLE_RATE,
     AudioFrame,
+    ChannelChoice,
     Gap,
     LostReason,
     Span,
@@ -51,8 +53,13 @@ class Playback:
         sampler: VideoSampler,
         stopped: threading.Event,
         progress: Callable[[float, float], None] | None = None,
+        choice: ChannelChoice = ChannelChoice.MIX,
     ) -> None:
-        """`name` is for the log; `progress(done, total)` hears call seconds, total may be 0."""
+        """`name` is for the log; `progress(done, total)` hears call seconds, total may be 0.
+
+        Where several are heard, pictures are the first one's.
+        """
+        self._choice = choice
         self._name = name
         self._participant = participant
         self._intake = intake
@@ -61,6 +68,7 @@ class Playback:
         self._progress = progress
         self._timeline = Timeline()
         self._sound: _Sound | None = None
+        self._participants: tuple[str, ...] = (participant,)
         self._announced = False
         self._damaged = 0
         self._decoded = False
@@ -69,19 +77,26 @@ class Playback:
         self._fault = ""
         """Why the file could not be read to its end."""
 
-    def play(self, container: InputContainer, part: Part) -> None:
-        """Hand on a recording; returns early when stopped."""
-        audio = next((s for s in container.streams.audio if _decodable(s)), None)
+    def play(self, container: InputContainer, part: Part, track: Track | None = None) -> None:
+        """Hand on a recording, of its sound one track; returns early when stopped."""
+        sounds = [s for s in container.streams.audio if _decodable(s)]
+        number = track.number if track is not None else 0
+        audio = next(iter(sounds[number:]), None)
+        if len(sounds) > 1:
+            self._intake.remark(f"sound track {number + 1} of {len(sounds)} was heard")
         pictures = (s for s in container.streams.video if _decodable(s) and not _is_cover(s))
         video = next(pictures, None)
         if audio is None and video is None:
             return
+        if audio is not None and self._sound is None:
+            voices = Voices(self._participant, self._choice, audio.codec_context.channels)
+            self._sound = _Sound(voices, self._intake, self._timeline)
+            self._participants = voices.participants
         if not self._announced:
             self._announced = True
-            tracks = Tracks(self._participant, audio is not None, video is not None)
-            self._intake.put_threadsafe(tracks)
-        if audio is not None and self._sound is None:
-            self._sound = _Sound(self._participant, self._intake, self._timeline)
+            for place, participant in enumerate(self._participants):
+                pictures_ = video is not None and not place
+                self._intake.put_threadsafe(Tracks(participant, audio is not None, pictures_))
         streams = [s for s in (audio, video) if s is not None]
         if video is not None:
             # One decoder thread: replays run side by side with live calls.
@@ -149,7 +164,8 @@ class Playback:
         picture = self._sampler.sample(item.frame, shown, aspect)
         if picture is not None:
             rate = self._sampler.bits_per_pixel
-            self._intake.put_threadsafe(VideoFrame(self._participant, shown, picture, rate))
+            seen = self._participants[0]
+            self._intake.put_threadsafe(VideoFrame(seen, shown, picture, rate))
 
     def _cut_off(self, missing: float) -> None:
         end = self._timeline.end
@@ -162,8 +178,9 @@ class Playback:
             cause=self._fault,
         )
         if missing:
-            gap = Gap(self._participant, Span(end, end + missing), LostReason.TRUNCATED)
-            self._intake.put_threadsafe(gap)
+            for participant in self._participants:
+                gap = Gap(participant, Span(end, end + missing), LostReason.TRUNCATED)
+                self._intake.put_threadsafe(gap)
             self._timeline.sound("sound", None, end + missing - self._timeline.reached("sound"))
             if self._sound is not None:
                 self._sound.skip(end + missing)
@@ -172,11 +189,10 @@ class Playback:
 class _Sound:
     """One track, handed on without a hole but those that are booked."""
 
-    def __init__(self, participant: str, intake: Intake, timeline: Timeline) -> None:
-        self._participant = participant
+    def __init__(self, voices: Voices, intake: Intake, timeline: Timeline) -> None:
+        self._voices = voices
         self._intake = intake
         self._timeline = timeline
-        self._converter = AudioConverter()
         self._heard = 0.0
         """Call seconds up to which sound or a gap was handed on."""
         self._began = False
@@ -190,7 +206,7 @@ class _Sound:
     @property
     def different(self) -> bool:
         """Whether channels with different voices were made one."""
-        return self._converter.different
+        return self._voices.different
 
     def hear(self, item: Decoded, frame: av.AudioFrame) -> None:
         length = frame.samples / frame.sample_rate
@@ -200,7 +216,7 @@ class _Sound:
         if start > before:
             self._hole(start, item)
         self._began, self.seen = True, 0
-        self._hand_on(self._converter.convert(frame))
+        self._hand_on(self._voices.convert(frame))
 
     def damage(self, damage: Damage) -> None:
         """Book a packet that did not decode."""
@@ -213,7 +229,7 @@ class _Sound:
 
         Of the seconds that are `missing` to what it states, return those that were damaged.
         """
-        self._hand_on(self._converter.flush())
+        self._hand_on(self._voices.flush())
         if end - self._heard > _UNEVEN:
             self._gap(end, LostReason.ABSENT)
         damaged = (
@@ -235,9 +251,9 @@ class _Sound:
         if not self._began and not self._heard and start <= _UNEVEN:
             self._heard = start
         elif item.paused and hole <= _LONGEST_PAUSE:
-            self._hand_on(self._converter.flush())
-            silence = round((start - self._heard) * SAMPLE_RATE)
-            self._hand_on(np.zeros(max(0, silence), np.float32))
+            self._hand_on(self._voices.flush())
+            silence = max(0, round((start - self._heard) * SAMPLE_RATE))
+            self._hand_on([np.zeros(silence, np.float32)] * len(self._voices.participants))
         else:
             damaged = item.counted or self._is_damage(hole, item.skipped)
             self._gap(start, LostReason.DAMAGED if damaged else LostReason.ABSENT)
@@ -250,17 +266,20 @@ class _Sound:
         return skipped > _SKIPPED_SHARE * usual * hole
 
     def _gap(self, end: float, reason: LostReason) -> None:
-        self._hand_on(self._converter.flush())
+        self._hand_on(self._voices.flush())
         if end > self._heard:
-            gap = Gap(self._participant, Span(self._heard, end), reason)
-            self._intake.put_threadsafe(gap)
+            for participant in self._voices.participants:
+                gap = Gap(participant, Span(self._heard, end), reason)
+                self._intake.put_threadsafe(gap)
             self._heard = end
 
-    def _hand_on(self, samples: Waveform) -> None:
-        if len(samples):
-            frame = AudioFrame(self._participant, self._heard, samples)
-            self._intake.put_threadsafe(frame)
-            self._heard = frame.end
+    def _hand_on(self, voices: Sequence[Waveform]) -> None:
+        start = self._heard
+        for participant, samples in zip(self._voices.participants, voices, strict=True):
+            if len(samples):
+                frame = AudioFrame(participant, start, samples)
+                self._intake.put_threadsafe(frame)
+                self._heard = frame.end
 
 
 def _origin(streams: Sequence[Stream]) -> float | None:

@@ -232,7 +232,8 @@ def decoded(
     read: int | None = None
     stub: Damage | None = None
     for packet in _packets(container, streams):
-        track = tracks[packet.stream_index]
+        # Not `stream_index`: of the empty packet that ends a stream that is always 0.
+        track = tracks[packet.stream.index]
         if packet.size and ordered and (place := packet.pos) is not None and place >= 0:
             if read is not None and place > read:
                 for each in tracks.values():

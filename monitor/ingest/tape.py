@@ -27,7 +27,7 @@ class Tape:
 
     def packet(self, packet: "av.Packet[Stream]", at: float, length: float) -> None:
         """Take a packet that is heard for so many seconds, or shown, at call second `at`."""
-        encoding = self._encodings.get(packet.stream_index)
+        encoding = self._encodings.get(packet.stream.index)
         if encoding is not None:
             key = packet.is_keyframe or encoding.kind == "audio"
             payload = bytes(packet)

@@ -18,6 +18,19 @@ Image = NDArray[np.uint8]
 """RGB picture, shape (height, width, 3), uint8."""
 
 
+class ChannelChoice(StrEnum):
+    """What of a recording's channels is heard."""
+
+    MIX = "mix"
+    """The mean of all that carry a voice, as one participant."""
+    SPLIT = "split"
+    """Each one, as a participant of its own."""
+    LEFT = "left"
+    """The first alone."""
+    RIGHT = "right"
+    """The second alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """An interval of call time; the end is exclusive."""

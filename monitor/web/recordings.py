@@ -13,8 +13,10 @@ from typing_extensions import TypedDict
 
 from monitor.calls.paced import PacedSource
 from monitor.calls.registry import Registry
+from monitor.ingest.voices import named
 from monitor.protocols import Source
 from monitor.records import described
+from monitor.types import ChannelChoice
 from monitor.web.auth import Gatekeeper
 from monitor.web.begin import begun
 from monitor.web.description import DescribedRoute, refusals
@@ -96,10 +98,10 @@ def router(
     registry: Registry,
     gatekeeper: Gatekeeper,
     uploads: Uploads,
-    open_source: Callable[[Path, str], Source],
+    open_source: Callable[[Path, str, ChannelChoice], Source],
     look: Callable[[str, str], object] = lambda *_: None,
 ) -> APIRouter:
-    """Return the route; `open_source(file, participant)` makes the replay.
+    """Return the route; `open_source(file, participant, channels)` makes the replay.
 
     `look(call, participant)` has pictures made from its first second on: whoever sends a recording
     looks at it a moment later, when a short one is over.
@@ -119,8 +121,11 @@ def router(
         participant: Annotated[Words, Query(min_length=1)] = "remote",
         label: Words = "",
         pace: Literal["live", "fast"] = "fast",
+        channels: ChannelChoice = ChannelChoice.MIX,
     ) -> ReplayRecord:
         """Replay the file in the body: `live` as it was spoken, `fast` as it can be judged.
+
+        With `channels=split` each channel is a participant, such as `remote left`.
 
         Answers when media flows, or with what is wrong. The file is deleted when the call ends.
         """
@@ -133,10 +138,11 @@ def router(
             raise _too_large(uploads.most_bytes)
         registry.admit("file")
         async with uploads.taken(request.stream()) as path:
-            source = open_source(path, participant)
+            source = open_source(path, participant, channels)
             source = PacedSource(source) if pace == "live" else source
             call = registry.start(source, participant, label, lambda _: uploads.remove(path))
-            look(call.id, participant)
+            for name in named(participant, 2 if channels is ChannelChoice.SPLIT else 1):
+                look(call.id, name)
         await begun(registry, call, 422, "Cannot be replayed", "body")
         response.headers["Location"] = f"/api/v1/calls/{call.id}"
         return {"id": call.id, "participant": participant, "label": label, "pace": pace}

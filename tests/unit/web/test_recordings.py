@@ -12,7 +12,7 @@ from monitor.calls.paced import PacedSource
 from monitor.calls.registry import Registry
 from monitor.metrics import Metrics
 from monitor.protocols import Source, SourceError
-from monitor.types import Tracks
+from monitor.types import ChannelChoice, Tracks
 from monitor.web import problems, recordings
 from monitor.web.auth import Gatekeeper, Grant, digest
 from monitor.web.recordings import Uploads
@@ -39,6 +39,7 @@ class Desk:
         self.registry = Registry(stages(), self.sink, Metrics(), Slots(2))
         self.uploads = Uploads(folder, most)
         self.opened: list[tuple[bytes, str]] = []
+        self.choices: list[ChannelChoice] = []
         self.make: Callable[[], Source] = lambda: ScriptedSource(*MEDIA)
         app = FastAPI()
         problems.install(app)
@@ -50,7 +51,8 @@ class Desk:
             headers={"Authorization": "Bearer token"},
         )
 
-    def _open(self, path: Path, participant: str) -> Source:
+    def _open(self, path: Path, participant: str, channels: ChannelChoice) -> Source:
+        self.choices.append(channels)
         self.opened.append((path.read_bytes(), participant))
         return self.make()
 
@@ -82,12 +84,20 @@ async def test_a_recording_becomes_a_call_and_its_file_goes_with_it(desk: Desk) 
     assert desk.left == []
 
 
+async def test_the_choice_of_channels_is_handed_on(desk: Desk) -> None:
+    for choice in ("", "?channels=split"):
+        answer = await desk.http.post(f"/api/v1/recordings{choice}", content=b"sound")
+        assert answer.status_code == 201, answer.text
+    assert desk.choices == [ChannelChoice.MIX, ChannelChoice.SPLIT]
+
+
 @pytest.mark.parametrize(
     ("query", "body", "status", "field"),
     [
         ("", b"", 422, "body"),
         ("", b"x" * (MOST + 1), 413, "body"),
         ("?pace=backwards", b"x", 422, "pace"),
+        ("?channels=both", b"x", 422, "channels"),
         ("?participant=", b"x", 422, "participant"),
         ("?participant=" + "x" * 81, b"x", 422, "participant"),
         ("?label=%00", b"x", 422, "label"),
