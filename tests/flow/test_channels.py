@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -32,7 +31,7 @@ def tracked(path: Path, *tracks: Sequence[Sound], pictures: bool = False) -> Pat
             video = out.add_stream("libx264", rate=10)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         for channels in tracks:
-            sound = cast(av.AudioStream, out.add_stream("pcm_s16le", rate=SAMPLE_RATE))
+            sound = out.add_stream("pcm_s16le", rate=SAMPLE_RATE)
             sound.layout = (
                 f"{len(channels)}c" if len(channels) > 2 else ("mono", "stereo")[len(channels) - 1]
             )
@@ -166,7 +165,7 @@ async def test_of_a_site_s_calls_each_party_is_a_call_of_one_speaker(tmp_path: P
         ]
     finally:
         parts.executor.close()
-    assert {call.speaker, other.speaker, alone.speaker} == {"somebody"}
+    assert {call.name, other.name, alone.name} == {"somebody"}
     assert [window.value for window in call.windows] == [window.value for window in alone.windows]
     assert call.windows
     assert other.windows
