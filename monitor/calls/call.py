@@ -22,8 +22,11 @@ from monitor.types import AudioFrame, Gap, LostReason, Span, Timing, Tracks, Vid
 
 _log = log.get(__name__)
 
-IDLE_AFTER = 2.5
-"""Seconds without audio after which a live participant's time is booked as lost."""
+IDLE_AFTER = 4.0
+"""Seconds without audio after which a live participant's time is booked as lost. What was held up
+for longer comes too late to be judged."""
+_UNEVEN_END = 2.5
+"""Seconds without audio before a call's end that are no absence."""
 _TICK = 0.5
 
 
@@ -291,7 +294,7 @@ class Call:
                 await pipeline.hear(gap, LostReason.PAUSED)
         # Of who has left nothing is missing.
         heard = pipeline.heard if pipeline.tracks.audio else None
-        allowed = 0.0 if failed else IDLE_AFTER
+        allowed = 0.0 if failed else _UNEVEN_END
         if heard is not None and self.source.live and intake.now() - heard > allowed:
             reason = LostReason.FAULT if failed else LostReason.IDLE
             gap = Gap(pipeline.participant, Span(heard, intake.now()), reason)

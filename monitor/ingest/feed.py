@@ -68,18 +68,19 @@ class Feed:
         if video is not None:
             # One decoder thread: this thread is already the stream's own.
             video.thread_type = "NONE"
-        sound = Soundtrack(self._participant, intake.since, self._lossy)
         sampler = VideoSampler(self._sampling, self._video_width)
-        connection = _Connection(self._participant, streams, intake, sound, sampler, self._clock())
+        connection = _Connection(
+            self._participant, streams, intake, sampler, self._clock(), self._lossy
+        )
         packets = container.demux(streams)
         try:
-            connection.begin(self._read_at_once(packets))
+            connection.take(*self._read_at_once(packets))
             for packet in packets:
                 if self._stopped.is_set():
                     return
-                connection.take(packet, self._clock())
+                connection.take((packet, self._clock()))
         finally:
-            connection.hand_over(*sound.flush())
+            connection.end()
 
     def _read_at_once(
         self, packets: Iterator["av.Packet[Stream]"]
@@ -103,14 +104,14 @@ class _Connection:
         participant: str,
         streams: Sequence[AudioStream | VideoStream],
         intake: Intake,
-        sound: Soundtrack,
         sampler: VideoSampler,
         began: float,
+        lossy: bool,
     ) -> None:
         """`began`: monotonic seconds."""
         self._participant = participant
         self._intake = intake
-        self._sound = sound
+        self._sound = Soundtrack(participant, self._since, lossy)
         self._sampler = sampler
         self._aligning = began + _ALIGNING
         self._pictures = PictureClock(_APART)
@@ -118,6 +119,8 @@ class _Connection:
         self._bases = {stream.index: stream.time_base for stream in streams}
         keep = intake.encoded
         self._tape = Tape(participant, keep, streams) if keep is not None else None
+        self._unseen: list[av.Packet[Stream]] = []
+        """Pictures that wait until it is known when the call began."""
         self._missing = 0
         """Packets of sound that could not be decoded since the latest that could."""
         self._seen = float("-inf")
@@ -125,27 +128,35 @@ class _Connection:
         self._thinned = False
         """Whether the decoder lacks pictures that those to come may refer to."""
 
-    def begin(self, early: Sequence[tuple["av.Packet[Stream]", float]]) -> None:
-        """Take what was read at once, with its arrival: then one knows when the call began."""
-        for packet, arrived in early:
+    def take(self, *found: tuple["av.Packet[Stream]", float]) -> None:
+        """Decode what was read at once, with its arrival in monotonic seconds, and hand it over."""
+        for packet, arrived in found:
             if _is_video(packet):
                 self._note(packet, arrived)
+                self._unseen.append(packet)
+                self.hand_over(*self._sound.pop(arrived))
             else:
                 self._hear(packet, arrived)
-        begins = (self._sound.clock.begins, self._pictures.earliest)
-        if found := [each for each in begins if each is not None]:
-            self._intake.since(min(found))
-        for packet, _ in early:
-            if _is_video(packet):
-                self._see(packet)
+        if self._sound.clock.begins is None:
+            self._see_all()
 
-    def take(self, packet: "av.Packet[Stream]", arrived: float) -> None:
-        """Decode a packet and hand over what comes of it; `arrived` in monotonic seconds."""
-        if _is_video(packet):
-            self._note(packet, arrived)
+    def end(self) -> None:
+        """Hand over what waits: nothing more will come."""
+        self.hand_over(*self._sound.flush())
+        self._see_all()
+
+    def _since(self, at: float) -> float:
+        """Monotonic second of the call's second 0: the first of what was heard and seen.
+
+        A server that catches up shows only then when that was, so pictures wait for the sound.
+        """
+        earliest = self._pictures.earliest
+        return self._intake.since(at if earliest is None else min(at, earliest))
+
+    def _see_all(self) -> None:
+        unseen, self._unseen = self._unseen, []
+        for packet in unseen:
             self._see(packet)
-        else:
-            self._hear(packet, arrived)
 
     def hand_over(self, *media: Heard | VideoFrame) -> None:
         """Give media to the call, and to whoever keeps evidence."""
@@ -189,7 +200,7 @@ class _Connection:
         shown = None
         if stamp is not None:
             at = self._pictures.time(stamp)
-            shown = max(0.0, at - self._intake.since(at))
+            shown = max(0.0, at - self._since(at))
             if self._tape is not None:
                 self._tape.packet(packet, shown, seconds(packet.duration, base) or 0.0)
             self._sampler.arrived(packet.size, shown)
@@ -220,7 +231,7 @@ class _Connection:
     def _show(self, frame: av.VideoFrame, stamp: float, aspect: Fraction | None) -> None:
         # Time never runs backwards.
         self._seen = max(self._seen, self._pictures.time(stamp))
-        at = max(0.0, self._seen - self._intake.since(self._seen))
+        at = max(0.0, self._seen - self._since(self._seen))
         picture = self._sampler.sample(frame, at, aspect)
         if picture is not None:
             rate = self._sampler.bits_per_pixel

@@ -7,11 +7,12 @@ from typing import cast
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from monitor.ingest.convert import DecodedPicture, VideoSampler
 from monitor.ingest.feed import Feed
 from monitor.sampling import Sampling
-from monitor.types import Gap, LostReason, VideoFrame
+from monitor.types import SAMPLE_RATE, Gap, LostReason, Timing, VideoFrame
 from tests.flow.webrtc import MemoryIntake
 from tests.recordings import recorded
 
@@ -114,3 +115,57 @@ def test_damaged_sound_of_a_live_stream_is_lost_as_damaged(tmp_path: Path) -> No
     assert {gap.reason for gap in gaps} == {LostReason.DAMAGED}
     assert 0.05 < sum(gap.span.duration for gap in gaps) < 0.3
     assert intake.audio[-1].end - intake.audio[0].start == pytest.approx(6, abs=0.3)
+
+
+class Catching:
+    """A clock for a server that is behind when it is opened: two seconds come at once, then what
+    was spoken meanwhile comes three times as fast, until it is in time."""
+
+    def __init__(self, behind: float) -> None:
+        self.behind = behind
+        self.read = 0.0
+        """Seconds of media that were read."""
+
+    def __call__(self) -> float:
+        late = max(0.0, self.behind - 2 * max(0.0, self.read - 2.0) / 3)
+        return 1000.0 + max(2.0, self.read) + late
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("behind", [0.0, 0.6, 1.5])
+def test_a_server_that_catches_up_after_opening_costs_no_sound(
+    tmp_path: Path, behind: float, pictures: bool
+) -> None:
+    """What is read at first was spoken earlier than one could know: the call begins there."""
+    path = recorded(tmp_path / "call.mkv", 8, pictures=8.0 if pictures else 0.0)
+    clock, intake = Catching(behind), MemoryIntake()
+    feed = Feed("remote", Sampling.steady(10), 640, clock=clock)
+    with av.open(str(path)) as container:
+        demux = container.demux
+
+        def paced(streams: object) -> object:
+            for packet in demux(streams):
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    clock.read = max(clock.read, float(packet.pts * packet.time_base))
+                yield packet
+
+        class Opened:
+            streams = container.streams
+
+            def demux(self, streams: object) -> object:
+                return paced(streams)
+
+        feed.play(cast(InputContainer, Opened()), intake)
+    whole = sum(len(frame.samples) for frame in intake.audio) / SAMPLE_RATE
+    assert whole == pytest.approx(8, abs=0.1)
+    assert intake.gaps == []
+    # Sound and time run alike: what was spoken at a second lies at that second.
+    assert intake.audio[0].start == pytest.approx(0, abs=0.1)
+    assert intake.audio[-1].end == pytest.approx(8, abs=0.15)
+    told = [media for media in intake.media if isinstance(media, Timing)]
+    assert sum(timing.cut for timing in told) == 0
+    assert sum(timing.stretched for timing in told) < 0.15
+    if pictures:
+        times = [frame.time for frame in intake.video]
+        assert times[0] == pytest.approx(0, abs=0.2)
+        assert times[-1] == pytest.approx(7.9, abs=0.3)
