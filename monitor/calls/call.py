@@ -23,10 +23,8 @@ from monitor.types import AudioFrame, Gap, LostReason, Span, Timing, Tracks, Vid
 _log = log.get(__name__)
 
 IDLE_AFTER = 4.0
-"""Seconds without audio after which a live participant's time is booked as lost. What was held up
-for longer comes too late to be judged."""
-_UNEVEN_END = 2.5
-"""Seconds without audio before a call's end that are no absence."""
+"""Seconds without audio after which a live participant's time is booked as lost."""
+_UNEVEN_END = 2.5  # Seconds without audio before a call's end that are no absence.
 _TICK = 0.5
 
 
@@ -287,8 +285,7 @@ class Call:
 
     async def _settle(self, pipeline: Pipeline, intake: CallIntake, failed: bool) -> None:
         if (pause := self._paused.get(pipeline.participant)) is not None:
-            span = Span(pause.since, intake.now())
-            gap = Gap(pipeline.participant, span, LostReason.PAUSED)
+            gap = Gap(pipeline.participant, Span(pause.since, intake.now()), LostReason.PAUSED)
             await pipeline.unseen(gap)
             if pipeline.tracks.audio:
                 await pipeline.hear(gap, LostReason.PAUSED)
