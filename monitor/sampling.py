@@ -1,4 +1,4 @@
-"""How many pictures a second are looked at, as a function of call time alone.
+"""How many pictures a second are looked at, as a function of call time alone, and how large.
 
 Forgery needs a few pictures a second; what moves, such as lips and eyelids, needs more, but not
 all the time. As call time decides, a recording is looked at exactly as the call was.
@@ -22,6 +22,8 @@ class Sampling:
     """Length of a burst; 0 for none."""
     burst_every: float = 30.0
     """Seconds from the beginning of one burst to that of the next; the first is at 0."""
+    most_pixels: int = 10_000_000
+    """Of one picture; larger ones are not decoded."""
 
     @classmethod
     def steady(cls, fps: float) -> "Sampling":

@@ -182,6 +182,8 @@ class VideoSampler:
     """Picks the pictures that are due; only those become RGB, scaled down to a largest width."""
 
     def __init__(self, sampling: Sampling, max_width: int) -> None:
+        self.most_pixels = sampling.most_pixels
+        """Larger pictures are not to be decoded."""
         self._pace = Pace(sampling.rate)
         self._max_width = max_width
         self._arrived: deque[tuple[float, int]] = deque()

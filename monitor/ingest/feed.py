@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from monitor.ingest.convert import VideoSampler, seconds
 from monitor.ingest.pictureclock import PictureClock
+from monitor.ingest.picturecodec import bound
 from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
@@ -43,7 +44,7 @@ class Feed:
     ) -> None:
         """`lossy`: packets may be lost, which then only the stamps tell."""
         self._participant = participant
-        self._sampling = sampling
+        self.sampling = sampling
         self._video_width = video_width
         self._lossy = lossy
         self._clock = clock
@@ -68,7 +69,8 @@ class Feed:
         if video is not None:
             # One decoder thread: this thread is already the stream's own.
             video.thread_type = "NONE"
-        sampler = VideoSampler(self._sampling, self._video_width)
+            video.codec_context.options = bound(self.sampling.most_pixels)
+        sampler = VideoSampler(self.sampling, self._video_width)
         connection = _Connection(
             self._participant, streams, intake, sampler, self._clock(), self._lossy
         )

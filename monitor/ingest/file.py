@@ -54,20 +54,21 @@ class FileSource:
     def _replay(self, intake: Intake) -> str:
         name = self._path.name
         sampler = VideoSampler(self._sampling, self._video_width)
+        most = sampler.most_pixels
         playback = Playback(
             name, self._participant, intake, sampler, self._stop, self._progress, self._channels
         )
         try:
             for number, part in enumerate(find_parts(self._path)):
                 try:
-                    with opened(self._path, part) as container:
+                    with opened(self._path, part, most) as container:
                         # What is looked at is not played any more.
                         several = len(container.streams.audio) > 1
                         track = heard_track(container) if several else None
                         if not several:
                             playback.play(container, part)
                     if several:
-                        with opened(self._path, part) as container:
+                        with opened(self._path, part, most) as container:
                             playback.play(container, part, track)
                 except SourceError as error:
                     if not number:

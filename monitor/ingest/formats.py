@@ -35,3 +35,21 @@ def read_format(text: str) -> tuple[Codec, int | None] | None:
         return Codec.L16, rate or 8_000
     codec = _NAMES.get(re.sub(r"[_.-]", "", name))
     return None if codec is None else (codec, rate)
+
+
+RATELESS = frozenset(
+    f"{kind}{bits}{order}"
+    for kind in ("s", "u", "f")
+    for bits in ("16", "24", "32", "64")
+    for order in ("le", "be")
+) | {"s8", "u8", "vidc"}
+"""FFmpeg's formats of bare samples, whose rate nothing tells."""
+RECORDINGS = ",".join(
+    (
+        "wav", "w64", "aiff", "au", "caf", "mulaw", "alaw", "gsm", "amr", "amrnb", "amrwb", "voc",
+        "sln", "sox", "nistsphere", "g722", "g729", "mp3", "aac", "ac3", "eac3", "dts", "flac",
+        "ape", "ircam", "wv", "tta", "ogg", "matroska", "mov", "mpegts", "mpeg", "avi", "asf",
+        "flv", "nut", "mxf", "ivf", "h264", "hevc", "m4v", "mjpeg", *sorted(RATELESS),
+    )
+)  # fmt: skip
+"""What is opened: containers and codecs, and nothing that names other files, such as playlists."""

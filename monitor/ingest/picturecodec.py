@@ -5,18 +5,21 @@ from typing import cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
-MOST_PIXELS = 7680 * 4320
-"""Of one picture. A few kB of JPEG can claim to be gigabytes of picture."""
 _WHOLE = frozenset({"mjpeg", "png"})
 """Codecs of which every picture stands alone."""
 
 
-def decoder(codec: str) -> VideoCodecContext:
-    """Return a decoder that uses no thread of its own."""
+def bound(most_pixels: int) -> dict[str, str]:
+    """Options by which FFmpeg decodes no larger picture; a few kB can claim to be gigabytes."""
+    return {"max_pixels": str(most_pixels)}
+
+
+def decoder(codec: str, most_pixels: int) -> VideoCodecContext:
+    """Return a decoder that uses no thread of its own, for pictures that are no larger."""
     # FFmpeg's own, for VP8 as well: libvpx keeps 2 MB more and copies each picture.
     made = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
     made.thread_count = 1
-    made.options = {"max_pixels": str(MOST_PIXELS)}
+    made.options = bound(most_pixels)
     if codec in _WHOLE:
         # Without it half a file gives a picture whose rest is grey, and nothing says so.
         made.options["err_detect"] = "explode"

@@ -11,6 +11,7 @@ from av.stream import Stream
 from monitor import log
 from monitor.ingest.convert import VideoSampler, seconds
 from monitor.ingest.header import Part
+from monitor.ingest.picturecodec import bound
 from monitor.ingest.recording import Damage, Decoded, cause, decoded
 from monitor.ingest.timeline import Timeline
 from monitor.ingest.voices import Track, Voices
@@ -30,8 +31,7 @@ from monitor.types import (
 _log = log.get(__name__)
 
 _MISSING_TAIL = 1.0
-"""Seconds by which a stated duration may exceed the media before it counts as truncated:
-containers round, and encoders pad."""
+"""Seconds that a stated duration may exceed the media by: containers round, encoders pad."""
 _UNEVEN = 0.5
 """Seconds by which sound may begin after the rest, or end before it, without a word."""
 _LONGEST_PAUSE = 10.0
@@ -86,6 +86,9 @@ class Playback:
             self._intake.remark(f"sound track {number + 1} of {len(sounds)} was heard")
         pictures = (s for s in container.streams.video if _decodable(s) and not _is_cover(s))
         video = next(pictures, None)
+        if video is not None and video.width * video.height > self._sampler.most_pixels:
+            self._intake.remark("pictures are too large and not decoded (video.most_pixels)")
+            video = None
         if audio is None and video is None:
             return
         if audio is not None and self._sound is None:
@@ -101,6 +104,7 @@ class Playback:
         if video is not None:
             # One decoder thread: replays run side by side with live calls.
             video.thread_type = "NONE"
+            video.codec_context.options = bound(self._sampler.most_pixels)
         told = (container.duration or 0) / av.time_base
         begin, leapt = self._timeline.end, self._timeline.leapt
         origin = _origin(streams)

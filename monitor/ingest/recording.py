@@ -14,7 +14,9 @@ from av.stream import Stream
 from typing_extensions import Buffer
 
 from monitor.ingest.convert import seconds
+from monitor.ingest.formats import RATELESS, RECORDINGS
 from monitor.ingest.header import Part, parts
+from monitor.ingest.picturecodec import bound
 from monitor.protocols import SourceError
 
 _BARE = {"mulaw": ("ul", "ulaw", "mulaw", "mu", "pcmu"), "alaw": ("al", "alaw", "pcma")}
@@ -22,13 +24,6 @@ _BARE = {"mulaw": ("ul", "ulaw", "mulaw", "mu", "pcmu"), "alaw": ("al", "alaw", 
 _BARE_RATE = "8000"
 """Hertz of all G.711; FFmpeg takes it for 44100."""
 _WITH_HEADER = (b"RIFF", b"RF64", b".snd", b"FORM", b"OggS")
-_RATELESS = frozenset(
-    f"{kind}{bits}{order}"
-    for kind in ("s", "u", "f")
-    for bits in ("16", "24", "32", "64")
-    for order in ("le", "be")
-) | {"s8", "u8", "vidc"}
-"""FFmpeg's formats of bare samples, whose rate nothing tells."""
 _AMR = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 """FFmpeg's own decoders refuse the comfort noise that fills pauses; these know it."""
 _DTX_BYTES = 2
@@ -81,11 +76,14 @@ def find_parts(path: Path) -> list[Part]:
 
 
 @contextmanager
-def opened(path: Path, part: Part) -> Iterator[InputContainer]:
-    """Open one of a file's recordings; raises SourceError, naming the file, if that cannot be."""
+def opened(path: Path, part: Part, most_pixels: int) -> Iterator[InputContainer]:
+    """Open one of a file's recordings; raises SourceError, naming the file, if that cannot be.
+
+    Nothing is decoded, to find out what it is, of pictures that have more than `most_pixels`.
+    """
     with ExitStack() as files:
         try:
-            container = _open(path, part, files)
+            container = _open(path, part, files, most_pixels)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise _unopened(path, error) from error
         yield container
@@ -94,14 +92,18 @@ def opened(path: Path, part: Part) -> Iterator[InputContainer]:
 def _unopened(path: Path, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceError("not_found", f"{path.name}: no such file")
+    if isinstance(error, av.error.ArgumentError):
+        return SourceError("unreadable", f"{path.name}: not of a format that recordings have")
     return SourceError(
         "unreadable", f"{path.name}: not a media file that can be opened ({cause(error)})"
     )
 
 
-def _open(path: Path, part: Part, files: ExitStack) -> InputContainer:
+def _open(path: Path, part: Part, files: ExitStack, most_pixels: int) -> InputContainer:
     whole = part.end is None
-    options = {"ignore_length": "1"} if part.header_short else {}
+    options = {"format_whitelist": RECORDINGS, "protocol_whitelist": "file", **bound(most_pixels)}
+    if part.header_short:
+        options["ignore_length"] = "1"
     # FFmpeg would take what is before a colon for a protocol.
     file: str | BinaryIO = f"file:{path}"
     if not whole:
@@ -113,7 +115,7 @@ def _open(path: Path, part: Part, files: ExitStack) -> InputContainer:
     if kind is not None:
         options["sample_rate"] = _BARE_RATE
     container = files.enter_context(av.open(file, "r", format=kind, options=options))
-    if container.format.name in _RATELESS:
+    if container.format.name in RATELESS:
         raise SourceError(
             "unreadable", f"{path.name}: samples without a header do not tell their rate"
         )

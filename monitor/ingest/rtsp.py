@@ -11,6 +11,7 @@ from av.container import InputContainer
 from monitor import log
 from monitor.ingest.live import LiveSource
 from monitor.ingest.location import located
+from monitor.ingest.picturecodec import bound
 from monitor.ingest.retry import RetryOptions
 from monitor.ingest.trust import Trust
 from monitor.protocols import SourceError
@@ -75,6 +76,7 @@ class RtspSource(LiveSource):
                     # Codec parameters come from the SDP: long probing only delays the start. What
                     # is probed is then delivered at once; "nobuffer" would throw it away.
                     "analyzeduration": "1000000",
+                    **bound(self._feed.sampling.most_pixels),
                     **trust,
                 },
                 timeout=(options.open_timeout, options.read_timeout),

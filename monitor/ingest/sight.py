@@ -219,7 +219,7 @@ class Sight:
                 frame, at = self._queue.popleft()
             if decoder is None or frame.codec != codec:
                 codec = frame.codec
-                decoder = made_for(codec)
+                decoder = made_for(codec, self._sampling.most_pixels)
             packet = av.Packet(frame.data)
             # The decoder hands this on with the picture.
             packet.pts, packet.time_base = round(at * RATE), Fraction(1, RATE)

@@ -24,10 +24,16 @@ class Video(Section):
     width: int = Field(1280, ge=160, le=3840)
     """Pixels; wider pictures are scaled down before faces are searched."""
 
+    most_pixels: int = Field(10_000_000, ge=76_800)
+    """Width times height of an encoded picture; a larger one is not decoded, since a few kilobytes
+    can claim to be gigabytes of picture. 4096x2304 has 9,437,184."""
+
     @property
     def sampling(self) -> Sampling:
         """When pictures are looked at."""
-        return Sampling(self.fps, self.burst_fps, self.burst_seconds, self.burst_every)
+        return Sampling(
+            self.fps, self.burst_fps, self.burst_seconds, self.burst_every, self.most_pixels
+        )
 
 
 class Rtsp(Section):

@@ -6,7 +6,6 @@ import av
 import numpy as np
 import pytest
 
-from monitor.ingest import picturecodec
 from monitor.ingest.picturecodec import decoder, is_key_frame
 
 
@@ -23,7 +22,7 @@ def jpeg(width: int = 640, height: int = 360) -> bytes:
 def test_every_jpeg_can_be_decoded_alone() -> None:
     whole = jpeg()
     assert is_key_frame("mjpeg", whole)
-    made = decoder("mjpeg")
+    made = decoder("mjpeg", 640 * 360)
     for _ in range(2):
         (picture,) = made.decode(av.Packet(whole))
         assert (picture.width, picture.height) == (640, 360)
@@ -32,16 +31,15 @@ def test_every_jpeg_can_be_decoded_alone() -> None:
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 def test_a_picture_that_was_cut_is_no_picture(share: float) -> None:
     whole = jpeg()
-    made = decoder("mjpeg")
+    made = decoder("mjpeg", 640 * 360)
     with pytest.raises(av.error.InvalidDataError):
         made.decode(av.Packet(whole[: round(share * len(whole))]))
     # And the next one is.
     assert len(made.decode(av.Packet(whole))) == 1
 
 
-def test_a_picture_of_too_many_pixels_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picturecodec, "MOST_PIXELS", 640 * 360)
-    (picture,) = decoder("mjpeg").decode(av.Packet(jpeg()))
+def test_a_picture_of_too_many_pixels_is_not_made() -> None:
+    (picture,) = decoder("mjpeg", 640 * 360).decode(av.Packet(jpeg()))
     assert picture.width == 640
     with pytest.raises(av.error.FFmpegError):
-        decoder("mjpeg").decode(av.Packet(jpeg(656, 368)))
+        decoder("mjpeg", 640 * 360).decode(av.Packet(jpeg(656, 368)))
