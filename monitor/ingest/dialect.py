@@ -108,7 +108,7 @@ class Packet:
 
     participant: str
     codec: str
-    """`opus`, `g722`, `pcmu` or `pcma`."""
+    """Lower-case encoding name, as by RTP."""
     stream: int
     """What tells one numbering from the next; 32 bits."""
     number: int

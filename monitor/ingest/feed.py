@@ -12,14 +12,18 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from monitor import log
 from monitor.ingest.convert import VideoSampler, seconds
 from monitor.ingest.pictureclock import PictureClock
 from monitor.ingest.picturecodec import bound
+from monitor.ingest.recording import own_decoder
 from monitor.ingest.soundtrack import Heard, Sounding, Soundtrack
 from monitor.ingest.tape import Tape
 from monitor.protocols import Intake, SourceError
 from monitor.sampling import Sampling
 from monitor.types import AudioFrame, LostReason, Tracks, VideoFrame
+
+_log = log.get(__name__)
 
 _ALIGNING = 15.0
 """Seconds after which the two tracks' stamps are no longer compared: their clocks drift apart."""
@@ -27,6 +31,8 @@ _APART = 0.4
 """Seconds that a camera's pictures may come after their sound; more, and FFmpeg was misled."""
 _WAITED = 0.005
 """Seconds: what took so long to read has only just arrived."""
+_HOPELESS = 50
+"""Packets of sound, the first ones, that cannot be decoded: none will."""
 _EARLY = 2_000
 """Packets that may have been read before."""
 
@@ -121,6 +127,9 @@ class _Connection:
         self._bases = {stream.index: stream.time_base for stream in streams}
         keep = intake.encoded
         self._tape = Tape(participant, keep, streams) if keep is not None else None
+        self._decoder = own_decoder(next((s for s in streams if s.type == "audio"), None))
+        self._heard = False
+        """Whether any sound could be decoded."""
         self._unseen: list[av.Packet[Stream]] = []
         """Pictures that wait until it is known when the call began."""
         self._missing = 0
@@ -169,12 +178,15 @@ class _Connection:
 
     def _hear(self, packet: "av.Packet[Stream]", arrived: float) -> None:
         try:
-            frames = [f for f in packet.decode() if isinstance(f, av.AudioFrame) and f.samples]
+            frames = self._decode(packet)
         except av.error.FFmpegError:
             self._missing += packet.size > 0
+            if not self._heard and self._missing == _HOPELESS:
+                self._give_up(packet.stream.codec_context.name)
             return
         if not frames:
             return
+        self._heard = True
         missing, self._missing = self._missing, 0
         why = LostReason.DAMAGED if missing else LostReason.NETWORK
         stamp = seconds(frames[0].pts, self._bases[packet.stream.index])
@@ -184,6 +196,23 @@ class _Connection:
         keep = partial(self._tape.packet, packet) if self._tape is not None else None
         sounding = Sounding(frames, keep, missing=why)
         self.hand_over(*self._sound.push(sounding, arrived, stamp, missing))
+
+    def _decode(self, packet: "av.Packet[Stream]") -> list[av.AudioFrame]:
+        """Return what a packet of sound holds; raises av.error.FFmpegError for what is none."""
+        if self._decoder is None:
+            found: Sequence[object] = packet.decode()
+        else:
+            found = self._decoder.decode(packet) if packet.size else []
+        return [f for f in found if isinstance(f, av.AudioFrame) and f.samples]
+
+    def _give_up(self, codec: str) -> None:
+        """Say that there will be no sound; raises SourceError where there is nothing else."""
+        hint = " (AMR by RTSP needs octet-align=1)" if codec.startswith("amr") else ""
+        detail = f"its sound, {codec}, cannot be decoded{hint}"
+        if len(self._bases) < 2:
+            raise SourceError("unreadable", detail)
+        _log.warning("no sound", participant=self._participant, detail=detail)
+        self._intake.remark(detail)
 
     def _note(self, packet: "av.Packet[Stream]", arrived: float) -> None:
         """Let the clock know of a picture."""

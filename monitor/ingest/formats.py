@@ -9,10 +9,18 @@ _CODECS = {
     Codec.ALAW: {"alaw", "pcma", "g711a", "g711alaw"},
     Codec.L16: {"l16", "linear16", "pcm16", "pcms16le", "s16le", "slin", "pcm", "raw"},
 }
+_PACKETS = {
+    "opus": "opus", "g722": "g722", "amrwb": "amr-wb", "amr": "amr", "amrnb": "amr", "g729": "g729"
+}  # fmt: skip
 _NAMES = {name: codec for codec, names in _CODECS.items() for name in names}
 _SLIN = re.compile(r"slin(\d{1,3})")
 """Asterisk's names: the rate in kHz, rounded down."""
 _ODD_RATES = {11: 11_025, 22: 22_050, 44: 44_100}
+
+
+def read_packets(text: str) -> str | None:
+    """Read the name of a codec whose packets are as by RTP, such as `OPUS`, `AMR-WB`; else None."""
+    return _PACKETS.get(re.sub(r"[\s_.-]|^audio/", "", text.lower()))
 
 
 def read_format(text: str) -> tuple[Codec, int | None] | None:

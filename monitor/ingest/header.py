@@ -14,8 +14,13 @@ from pathlib import Path
 
 from monitor.ingest.length import BOX, Bytes, boxes, stated_length, u32le
 
+_W64 = re.compile(
+    rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00.{8}wave\xf3\xac\xd3\x11", re.DOTALL
+)
+"""Sony's Wave64: names of 16 bytes, lengths of 8."""
 _JOINED = (
     (b"WAVE", 8, re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE", re.DOTALL)),
+    (b"wave\xf3\xac\xd3\x11", 24, _W64),
     (b"AIF", 8, re.compile(rb"FORM.{4}AIF[FC]", re.DOTALL)),
     (b"#!AMR", 0, re.compile(rb"#!AMR(?:-WB)?\n")),
     (b"caff", 0, re.compile(rb"caff\x00\x01\x00\x00desc")),

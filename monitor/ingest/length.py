@@ -49,6 +49,22 @@ def boxes(data: Bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
         at += size
 
 
+def _wave64(data: Bytes, start: int, end: int) -> float | None:
+    """Names of 16 bytes, lengths of 8 that count both, chunks at multiples of 8 bytes."""
+    at, rate = start + 40, 0
+    while at + 24 <= end:
+        name, size = data[at : at + 4], int.from_bytes(data[at + 16 : at + 24], "little")
+        if name == b"fmt ":
+            rate = u32le(data, at + 32)
+        if name == b"data" and rate and size >= 24:
+            # FFmpeg makes the length that of what is there; recorders that crash leave none.
+            return (size - 24) / rate if at + size > end and size < 1 << 62 else 0.0
+        if size < 24:
+            break
+        at += size + -size % 8
+    return 0.0
+
+
 def _film(data: Bytes, start: int, end: int) -> float | None:
     moov = next((box for box in boxes(data, start, end) if box[0] == b"moov"), None)
     if moov is None:
@@ -134,6 +150,7 @@ _STATES: tuple[tuple[Callable[[bytes], bool], Callable[[Bytes, int, int], float 
     (lambda head: head[:4] == b"fLaC", _flac),
     (lambda head: head[:4] == b"RIFF" and head[8:12] == b"AVI ", _avi),
     (lambda head: head[:4] == b"caff", _caf),
+    (lambda head: head[:4] == b"riff", _wave64),
     (lambda head: head[:4] == bytes.fromhex("3026b275"), _asf),
     # An MPEG audio frame whose layer is not 0, as that of AAC is.
     (
@@ -142,7 +159,7 @@ _STATES: tuple[tuple[Callable[[bytes], bool], Callable[[Bytes, int, int], float 
         ),
         _mp3,
     ),
-    (lambda head: head[:4] in (b".snd", b"FORM", b"FLV\x01", b"riff"), lambda *_: None),
+    (lambda head: head[:4] in (b".snd", b"FORM", b"FLV\x01"), lambda *_: None),
 )
 
 

@@ -15,6 +15,10 @@ _ENCODE = (
     "is not readable as a URL; in its user name and password, percent-encode "
     "# as %23, / as %2F, ? as %3F, @ as %40 and : as %3A"
 )
+_PORTS = frozenset(
+    {80, 322, 443, 554, 1554, 1935, 5554, 7070, 7447, 8000, 8080, 8322, 8443, 8554, 8555, 10554}
+)
+"""Ports that media servers listen at by themselves or by custom."""
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w-]*[A-Za-z.][\w.-]*)(?::\d+)?(?=[/?#]|$)")
 
 
@@ -47,13 +51,19 @@ def _cut_short(parts: SplitResult) -> bool:
         return False
     if "#" in before or "@" in parts.netloc:
         return True
+    if _names_a_machine(parts.hostname or ""):
+        # `ann.doe:12/34@camera`: a name with a dot may be a user's, and what follows no port.
+        number = parts.port is not None and parts.port not in _PORTS
+        return number and not _is_address(parts.hostname or "") and "/" not in before.strip("/")
     # `admin:12/34@camera`: no machine is called so.
-    return not _names_a_machine(parts.hostname or "") and (":" in parts.netloc or ":" in before)
+    return ":" in parts.netloc or ":" in before
 
 
 def _names_a_machine(host: str) -> bool:
-    if "." in host or host == "localhost":
-        return True
+    return "." in host or host == "localhost" or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -49,7 +49,12 @@ class SoundFormat:
     def unpack(self, payload: bytes) -> list[bytes]:
         """Return a packet's frames as FFmpeg's decoder takes them; raises ValueError for none."""
         if self.name in _AMR_BITS:
-            return list(_amr(payload, _AMR_BITS[self.name], self.aligned))
+            bits = _AMR_BITS[self.name]
+            try:
+                return _amr(payload, bits, self.aligned)
+            except ValueError:
+                # Descriptions are wrong, or there is none: only one of both fills a packet.
+                return _amr(payload, bits, not self.aligned)
         if self.name == "mpeg4-generic":
             return list(_access_units(payload))
         return [without_silence(payload) if self.name == "g729" else payload]
@@ -126,8 +131,9 @@ def _access_units(payload: bytes) -> Iterator[bytes]:
         at += size
 
 
-def _amr(payload: bytes, bits: tuple[int, ...], aligned: bool) -> Iterator[bytes]:
-    """Yield frames in the form of files: a byte that says what follows, and whole bytes."""
+def _amr(payload: bytes, bits: tuple[int, ...], aligned: bool) -> list[bytes]:
+    """Return frames in the form of files: a byte that says what follows, and whole bytes."""
+    frames: list[bytes] = []
     reader = _Bits(payload)
     # What the sender asks of us: of no use to one that sends nothing.
     reader.take(8 if aligned else 4)
@@ -151,15 +157,18 @@ def _amr(payload: bytes, bits: tuple[int, ...], aligned: bool) -> Iterator[bytes
         frame = reader.take(size) << (8 * length - size)
         if aligned:
             reader.take(8 * length - size)
-        yield bytes([kind << 3 | quality << 2]) + frame.to_bytes(length, "big")
+        frames.append(bytes([kind << 3 | quality << 2]) + frame.to_bytes(length, "big"))
+    if reader.left >= 8:
+        raise ValueError("more than the table of contents says")
+    return frames
 
 
 class _Bits:
     def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+        self._value, self.left = int.from_bytes(data, "big"), 8 * len(data)
 
     def take(self, count: int) -> int:
-        if count > self._left:
+        if count > self.left:
             raise ValueError("a packet that is not whole")
-        self._left -= count
-        return self._value >> self._left & (1 << count) - 1
+        self.left -= count
+        return self._value >> self.left & (1 << count) - 1

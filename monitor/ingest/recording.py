@@ -185,7 +185,7 @@ class _Track:
         self.skipped = 0
         self.paused = False
         self._codec = stream.codec_context.name
-        self._decoder = _decoder(stream)
+        self._decoder = own_decoder(stream)
         self._smallest: int | None = None
         """Bytes of the smallest packet that decoded."""
 
@@ -277,8 +277,8 @@ def _packets(container: InputContainer, streams: Sequence[Stream]) -> "Iterator[
             return
 
 
-def _decoder(stream: Stream) -> AudioCodecContext | None:
-    """A decoder in place of FFmpeg's choice, or None."""
+def own_decoder(stream: Stream | None) -> AudioCodecContext | None:
+    """Return a decoder to be used in place of FFmpeg's choice, or None."""
     if not isinstance(stream, av.AudioStream) or stream.codec_context.name not in _AMR:
         return None
     decoder = av.CodecContext.create(_AMR[stream.codec_context.name], "r")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
@@ -15,6 +16,7 @@ from monitor.ingest.dialect import (
     Ended,
     Message,
     MessageError,
+    Packet,
     TelephonyError,
     child,
     number,
@@ -24,9 +26,10 @@ from monitor.ingest.dialect import (
     unpack,
     word,
 )
-from monitor.ingest.formats import read_format
+from monitor.ingest.formats import read_format, read_packets
 from monitor.ingest.g711 import Codec
 from monitor.ingest.interleave import Interleave
+from monitor.ingest.payload import SoundFormat, sound_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ _TRACKS = {
     "both": (REMOTE, AGENT),
 }
 """Whom a track carries; without `_track` or `_tracks` at its end."""
+_USUAL = 0.02
+"""Seconds of a packet that does not tell."""
 _MOST_NAMES = 16
 """Tracks of one stream."""
 
@@ -73,11 +78,15 @@ class JsonParser:
     def __init__(self, dialect: JsonDialect) -> None:
         self._dialect = dialect
         self._codec: Codec | None = None
+        self._packets: SoundFormat | None = None
+        """In place of `_codec`: messages hold packets as by RTP."""
         self._rate = 0
         self._stereo = False
         self._announced: tuple[str, ...] = ()
         self._sounds: dict[str, Interleave] = {}
         """By the name of the track."""
+        self._counted: dict[str, int] = {}
+        """Packets of each track so far, less one."""
         self._carried: dict[str, str] = {}
         """Whom each track carries, by its name."""
 
@@ -102,13 +111,18 @@ class JsonParser:
         """Say nothing: closing is enough."""
         return None
 
+    @property
+    def _described(self) -> bool:
+        """Whether it is known what the sound is."""
+        return self._codec is not None or self._packets is not None
+
     def _event(self, data: str) -> Iterator[Message]:
         if not data.strip():
             return
         message = read_object(data)
         event = word(message, "event")
         if event == "media":
-            if self._codec is None:
+            if not self._described:
                 yield Early()
             else:
                 yield from self._media(child(message, "media"))
@@ -123,7 +137,7 @@ class JsonParser:
             yield Anomaly(AnomalyKind.EVENT, "event", event[:40] or "none")
 
     def _start(self, start: dict[str, Any]) -> Iterator[Message]:
-        again = self._codec is not None
+        again = self._described
         if again:
             yield Anomaly(AnomalyKind.ORDER, "event", "a second start; its format counts")
         try:
@@ -160,10 +174,16 @@ class JsonParser:
             channels = number(media, "channels", where) or 1
         except MessageError as error:
             yield error.anomaly
+        self._packets = sound_format(read_packets(name) or "")
+        if self._packets is not None:
+            self._codec, self._stereo = None, False
+            self._sounds.clear()
+            return
         found = read_format(name or "mulaw")
         if found is None:
             raise TelephonyError(
-                f"{where}encoding", f"{name[:40]!r} is none of mu-law, A-law and L16"
+                f"{where}encoding",
+                f"{name[:40]!r} is none of mu-law, A-law, L16, Opus, G.722, G.729 and AMR",
             )
         if channels > 2:
             raise TelephonyError(f"{where}channels", "more than 2")
@@ -179,9 +199,8 @@ class JsonParser:
         self._sounds.clear()
 
     def _media(self, media: dict[str, Any]) -> Iterator[Message]:
-        assert self._codec is not None
         name = _bare(media.get("track")) or "inbound"
-        if name not in self._sounds:
+        if name not in self._carried:
             yield from self._meet(name)
         payload = unpack(media.get("payload"), "media.payload")
         time = None
@@ -195,16 +214,38 @@ class JsonParser:
             place = number(media, self._dialect.order, "media.") if self._dialect.order else None
         except MessageError as error:
             yield error.anomaly
-        if (sound := self._sounds.get(name)) is not None:
+        if self._packets is not None:
+            yield self._packet(name, payload, time, self._packets)
+        elif (sound := self._sound(name)) is not None:
             for found in sound.read(payload, time):
                 if place is not None and isinstance(found, Chunk):
                     # Pieces of a long message stay together.
                     found, place = replace(found, number=int(place)), None
                 yield found
 
+    def _packet(
+        self, name: str, payload: bytes, time: float | None, packets: SoundFormat
+    ) -> Packet:
+        """One packet as by RTP, of which over TCP none is missing."""
+        number = self._counted[name] = self._counted.get(name, -1) + 1
+        stamp = number * _USUAL if time is None else time
+        return Packet(
+            self._carried[name],
+            packets.name,
+            crc32(name.encode()),
+            number,
+            round(stamp * packets.clock),
+            payload,
+        )
+
+    def _sound(self, name: str) -> Interleave | None:
+        if name not in self._sounds and self._codec is not None:
+            who = (REMOTE, AGENT) if self._stereo else (self._carried[name],)
+            self._sounds[name] = Interleave(self._codec, self._rate, who)
+        return self._sounds.get(name)
+
     def _meet(self, name: str) -> Iterator[Message]:
         """Find out whom a track carries that is heard for the first time."""
-        assert self._codec is not None
         if len(self._carried) >= _MOST_NAMES:
             raise MessageError("media.track", "too many tracks", AnomalyKind.TRACK)
         known = _TRACKS.get(name, ())
@@ -222,7 +263,6 @@ class JsonParser:
         elif self._announced and not set(who) <= set(self._announced):
             yield Anomaly(AnomalyKind.TRACK, "media.track", f"{name} was not announced")
         self._carried[name] = who[0]
-        self._sounds[name] = Interleave(self._codec, self._rate, who)
 
 
 def _bare(track: object) -> str:

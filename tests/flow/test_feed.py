@@ -11,6 +11,7 @@ from av.container import InputContainer
 
 from monitor.ingest.convert import DecodedPicture, VideoSampler
 from monitor.ingest.feed import Feed
+from monitor.protocols import SourceError
 from monitor.sampling import Sampling
 from monitor.types import SAMPLE_RATE, Gap, LostReason, Timing, VideoFrame
 from tests.flow.webrtc import MemoryIntake
@@ -169,3 +170,32 @@ def test_a_server_that_catches_up_after_opening_costs_no_sound(
         times = [frame.time for frame in intake.video]
         assert times[0] == pytest.approx(0, abs=0.2)
         assert times[-1] == pytest.approx(7.9, abs=0.3)
+
+
+def test_amr_with_pauses_is_heard_live_too(tmp_path: Path) -> None:
+    """FFmpeg's own decoder refuses the comfort noise that fills pauses."""
+    path = recorded(tmp_path / "call.amr", 4)
+    data = path.read_bytes()
+    # Two seconds of silence described, where a second of speech was.
+    half = data[:6].index(b"\n") + 1 + (len(data) - 6) // 32 // 2 * 32
+    path.write_bytes(data[:half] + b"\x44\x01\x02\x03\x04\x05" * 100 + data[half:])
+    intake = MemoryIntake()
+    with av.open(str(path)) as container:
+        Feed("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
+    assert intake.heard_seconds == pytest.approx(6, abs=0.2)
+    assert intake.gaps == []
+
+
+def test_sound_that_can_never_be_decoded_is_said_at_once(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "call.mp4", 6)
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux() if p.size and p.pos is not None]
+    data = bytearray(path.read_bytes())
+    for at, size in places:
+        data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+    intake = MemoryIntake()
+    with av.open(str(path)) as container:
+        feed = Feed("remote", Sampling.steady(5), 640, clock=standing_still)
+        with pytest.raises(SourceError, match="cannot be decoded"):
+            feed.play(container, intake)

@@ -352,3 +352,17 @@ async def test_samples_that_do_not_tell_their_rate_are_refused(tmp_path: Path) -
     path = encoded(tmp_path / "call.sw", humming(1), "pcm_s16le", "s16le", 8000)
     with pytest.raises(SourceError, match=r"^call\.sw: .* do not tell their rate$"):
         await replayed(path)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_joined_wave64_is_heard_to_its_end(tmp_path: Path, cut: bool) -> None:
+    parts = [
+        encoded(tmp_path / f"{n}.w64", humming(4, n), "pcm_s16le", "w64", 16_000) for n in (1, 2)
+    ]
+    path = joined(tmp_path / "both.w64", *parts)
+    if cut:
+        path.write_bytes(path.read_bytes()[:-64_000])
+    found = await replayed(path)
+    assert found.heard == pytest.approx(6 if cut else 8, abs=0.1)
+    assert found.ended == ("truncated" if cut else "ended")
+    assert found.lost.keys() == ({"truncated"} if cut else set())

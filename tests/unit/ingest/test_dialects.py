@@ -124,7 +124,7 @@ def test_plivo_in_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"mediaFormat": {"encoding": "opus"}}, "start.mediaFormat.encoding"),
+        ({"mediaFormat": {"encoding": "speex"}}, "start.mediaFormat.encoding"),
         (
             {"mediaFormat": {"encoding": "audio/x-mulaw", "channels": 5}},
             "start.mediaFormat.channels",

@@ -18,6 +18,9 @@ from monitor.ingest.location import SCHEMES, located
         ("rtsp://camera:554/live?user=me@mail.example&password=x", "camera"),
         ("rtsp://camera/user=a_password=b@c_channel=1_stream=0.sdp?real_stream", "camera"),
         ("whep+https://sfu.example/whep/room#1", "sfu.example"),
+        ("rtsp://cam.example:8554/me@mail.example", "cam.example"),
+        ("rtsp://cam.example:9000/live/me@mail.example", "cam.example"),
+        ("rtsp://10.0.0.1:9000/me@mail.example", "10.0.0.1"),
     ],
 )
 def test_a_stream_is_located(url: str, host: str) -> None:
@@ -44,6 +47,7 @@ def test_a_password_that_is_not_encoded_is_told_of(
     "url",
     [
         "rtsp://ad#min:hush@camera/", "rtsp://ad/min:hush@camera/", "rtsp://camera:hush/",
+        "rtsp://ann.doe:12/hush@camera/", "rtsp://ann.doe:12?hush@10.0.0.1/x",
         "rtsp://admin:hu[sh@camera/", "rtsp://admin:hush\u2100@camera/", "rtsp://camera:99999/",
     ],
 )  # fmt: skip
