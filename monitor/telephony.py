@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from monitor.calls.registry import Registry
 from monitor.ingest.dialect import AGENT, REMOTE
+from monitor.ingest.person import Looking
 from monitor.ingest.siprec import SiprecOptions
 from monitor.settings import Settings, SettingsError
 from monitor.sip.digest import Digest
@@ -25,7 +26,10 @@ class Telephony:
         """Raise SettingsError for what cannot be used."""
         chosen = settings.telephony
         scored = {REMOTE} if chosen.score == "remote" else {REMOTE, AGENT}
-        streams = Streams(registry, StreamOptions(frozenset(scored), chosen.idle_timeout))
+        video = settings.video
+        looking = Looking(video.sampling, video.width)
+        options = StreamOptions(frozenset(scored), chosen.idle_timeout, looking=looking)
+        streams = Streams(registry, options)
         hook, token = chosen.audiohook, chosen.twilio.auth_token
         gate = None
         if hook.api_key is not None and hook.client_secret is not None:

@@ -15,6 +15,8 @@ _PIECE, _LONG = 0.1, 0.5
 """Seconds of a chunk made of a message that is longer than the second: what gathered in a stall."""
 _ROUGHER = 2.0
 """How much rougher sound must be one way to be believed the other way."""
+_PAIRED = 4.0
+"""How much nearer the two samples of a pair must be than those of two pairs."""
 _LEAST = 80
 """Samples from which the order of bytes is judged: 10 ms at 8 kHz."""
 
@@ -23,7 +25,7 @@ class Interleave:
     """Decodes one stream's messages; each channel is one participant's."""
 
     def __init__(self, codec: Codec, rate: int, channels: tuple[str, ...]) -> None:
-        """`rate` in hertz."""
+        """`rate` in hertz; of two channels of one name, their mean is that participant's voice."""
         self._codec = codec
         self._rate = rate
         self._channels = channels
@@ -63,6 +65,11 @@ class Interleave:
             samples = decode(self._codec, piece)
             at = None if time is None else time + begin / (self._width * self._rate)
             count = len(self._channels)
+            if count == 2 and self._channels[0] == self._channels[1]:
+                joint = samples.reshape(-1, 2).mean(axis=1).astype(np.int16)
+                wire = Wire(Codec.L16, joint.tobytes(), 0, 1)
+                yield Chunk(self._channels[0], joint, self._rate, at, wire)
+                continue
             for index, participant in enumerate(self._channels):
                 wire = Wire(self._codec, piece, index, count)
                 yield Chunk(participant, samples[index::count], self._rate, at, wire)
@@ -91,3 +98,13 @@ class Interleave:
         channels = len(self._channels)
         steps = np.abs(samples[channels:].astype(np.int32) - samples[:-channels])
         return float(steps.mean())
+
+
+def paired(data: bytes) -> bool | None:
+    """Whether samples come two and two, of channels that are much alike; None for silence."""
+    samples = np.frombuffer(data[: len(data) // 4 * 4], dtype="<i2").astype(np.int32)
+    if len(samples) < _LEAST or not samples.any():
+        return None
+    within = np.abs(samples[1::2] - samples[::2]).mean()
+    between = np.abs(samples[2::2] - samples[1:-1:2]).mean()
+    return bool(_PAIRED * within < between)

@@ -13,6 +13,8 @@ from monitor.ingest.dialect import (
     Ended,
     Message,
     MessageError,
+    Paused,
+    Resumed,
     TelephonyError,
     number,
     rate_of,
@@ -22,13 +24,16 @@ from monitor.ingest.dialect import (
 )
 from monitor.ingest.formats import read_format
 from monitor.ingest.g711 import Codec
-from monitor.ingest.interleave import Interleave
+from monitor.ingest.interleave import Interleave, paired
+from monitor.ingest.roster import LONGEST_NAME, plain
 
 _MIXES: Mapping[str, tuple[str, ...]] = {
     "mono": (REMOTE,),
     "mixed": (REMOTE,),
     "stereo": (REMOTE, AGENT),
+    "joint": (REMOTE, REMOTE),
 }
+"""Whom channels carry; `joint`: both the same voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,10 @@ class BinaryDialect:
     """Events that end the stream."""
     silent: frozenset[str] = frozenset()
     """Events without meaning for monitoring."""
+    muted: str = ""
+    """Key of text that says whether the far end is muted."""
+    named: bool = False
+    """Whether the stream is one person's, named by the URL, in one channel or two."""
 
 
 DIALECTS: Mapping[str, BinaryDialect] = {
@@ -71,6 +80,8 @@ DIALECTS: Mapping[str, BinaryDialect] = {
     ),
     # The metadata is whatever the dialplan says, so rate and mix come from the URL.
     "freeswitch": BinaryDialect(described=False),
+    # Track egress: 48 kHz unless the track is of another rate, and nothing says how many channels.
+    "livekit": BinaryDialect(described=False, default_rate=48_000, muted="muted", named=True),
     "asterisk": BinaryDialect(
         opening="MEDIA_START",
         call="channel",
@@ -89,7 +100,10 @@ class BinaryParser:
     """Reads one stream of such a platform."""
 
     def __init__(self, dialect: BinaryDialect, query: Mapping[str, str]) -> None:
-        """`query` may hold `rate`, `mix` and `channels`; raises TelephonyError for wrong ones."""
+        """`query` may hold `rate`, `mix`, `channels` and `participant`.
+
+        Raises TelephonyError for wrong ones.
+        """
         self._dialect = dialect
         self._begun = False
         self._codec = Codec.L16
@@ -100,6 +114,11 @@ class BinaryParser:
             raise TelephonyError("?rate", error.anomaly.detail) from error
         self._forced = _parties(query["channels"]) if query.get("channels") else None
         self._sound: Interleave | None = None
+        self._counted = not dialect.named or "mix" in query
+        """Whether it is known how many channels there are."""
+        if dialect.named:
+            name = plain(query.get("participant", ""))[:LONGEST_NAME] or REMOTE
+            self._channels = (name,) * len(self._channels)
 
     def opening(self) -> Iterator[Message]:
         """Begin where no description is due: a channel on hold may send nothing for long."""
@@ -109,15 +128,28 @@ class BinaryParser:
     def text(self, data: str) -> Iterator[Message]:
         """Read metadata or an event."""
         # Where nothing is described, text is the dialplan's own and says nothing to us.
-        if self._dialect.described and data.strip():
+        if self._dialect.muted:
+            yield from tolerant(self._mute(data))
+        elif self._dialect.described and data.strip():
             yield from tolerant(self._event(data))
 
     def binary(self, data: bytes) -> Iterator[Message]:
         """Read audio."""
         if self._sound is None:
             yield Early()
-        else:
-            yield from self._sound.read(data, None)
+            return
+        if not self._counted and (pairs := paired(data)) is not None:
+            self._counted = True
+            if pairs:
+                self._channels *= 2
+                self._open()
+                yield Anomaly(AnomalyKind.FORMAT, "?mix", "2 channels of one voice, by their sound")
+        yield from self._sound.read(data, None)
+
+    def _mute(self, data: str) -> Iterator[Message]:
+        muted = read_object(data).get(self._dialect.muted)
+        if isinstance(muted, bool):
+            yield Paused() if muted else Resumed()
 
     def farewell(self, error: str | None) -> str | None:
         """Say nothing: closing is enough."""
@@ -204,7 +236,10 @@ class BinaryParser:
             self._channels = self._forced[:1] if len(self._channels) == 1 else self._channels
         self._begun = True
         self._open()
-        yield Begin(call, self._channels)
+        if self._dialect.named:
+            yield Begin(call, self._channels[:1], meeting=True)
+        else:
+            yield Begin(call, tuple(dict.fromkeys(self._channels)))
 
     def _open(self) -> None:
         self._sound = Interleave(self._codec, self._rate, self._channels)

@@ -24,7 +24,9 @@ from monitor.ingest.dialect import (
     Reply,
     TelephonyError,
 )
-from monitor.ingest.telephony import TelephonySource
+from monitor.ingest.person import Looking
+from monitor.ingest.room import MOST
+from monitor.ingest.telephony import Everybody, TelephonySource
 from monitor.ingest.toll import Toll
 from monitor.pace import FloodError
 from monitor.refusals import refused
@@ -49,6 +51,8 @@ class StreamOptions:
     whose other end has gone is found sooner, by WebSocket pings or by TCP."""
     first_timeout: float = 10.0
     """From the connection to the message that begins the stream."""
+    looking: Looking = Looking()
+    """How pictures are looked at, where a platform sends some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,21 @@ class Stream:
             self._early_bytes -= len(self._early.popleft()[1])
 
     def _begin(self, begin: Begin) -> None:
+        label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
+        if begin.meeting:
+            looking = self._options.looking
+            source = TelephonySource(self._ingest, begin.participants, Everybody(), looking=looking)
+            self._toll = Toll(MOST)
+            first = begin.participants[0] if begin.participants else ""
+        else:
+            source, first = self._telephone(begin)
+        self._place.release()
+        self._call = self._registry.start(source, first, label, self._ended, owner=self._owner)
+        self._source = source
+        _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
+
+    def _telephone(self, begin: Begin) -> tuple[TelephonySource, str]:
+        """Return the source of a call of two parties, and whom it is about."""
         wanted = self._options.participants
         scored = tuple(p for p in begin.participants if p in wanted)
         if begin.participants and not scored:
@@ -239,13 +258,8 @@ class Stream:
                 f"only {', '.join(begin.participants)}, who is not scored (telephony.score)",
                 TelephonyError.VIOLATION,
             )
-        label = self._label or "".join(c for c in begin.call if c.isprintable())[:80]
         source = TelephonySource(self._ingest, scored, wanted - set(scored))
-        self._place.release()
-        first = scored[0] if scored else REMOTE
-        self._call = self._registry.start(source, first, label, self._ended, owner=self._owner)
-        self._source = source
-        _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
+        return source, scored[0] if scored else REMOTE
 
     @property
     def _id(self) -> str:

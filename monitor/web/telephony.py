@@ -1,4 +1,4 @@
-"""WebSockets that telephone platforms open: `/telephony/{dialect}`, one a call."""
+"""WebSockets that platforms open, one a call: `/telephony/{dialect}`, `/meetings/{dialect}`."""
 
 import base64
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from monitor import log
 from monitor.calls.admission import CapacityError
-from monitor.ingest import l16, twilio
+from monitor.ingest import l16, meeting, twilio
 from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.dialect import Parser, TelephonyError
+from monitor.ingest.jitsi import JitsiParser
 from monitor.web.auth import Gatekeeper
 from monitor.web.problems import Problem
 from monitor.web.signatures import AudioHookGate, TwilioGate
@@ -51,14 +52,20 @@ def router(
             return AudioHookParser(organization, session, streams.options.participants)
         if dialect in twilio.DIALECTS:
             return twilio.JsonParser(twilio.DIALECTS[dialect])
+        if dialect in meeting.DIALECTS:
+            return meeting.MeetingParser(meeting.DIALECTS[dialect])
+        if dialect == "jitsi":
+            return JitsiParser()
         if dialect not in l16.DIALECTS:
-            known = ", ".join(sorted([*twilio.DIALECTS, *l16.DIALECTS, "audiohook"]))
+            tables = (twilio.DIALECTS, l16.DIALECTS, meeting.DIALECTS)
+            known = ", ".join(sorted([*(d for t in tables for d in t), "audiohook", "jitsi"]))
             raise Problem(404, "No such dialect", f"dialect: must be one of {known}")
         try:
             return l16.BinaryParser(l16.DIALECTS[dialect], socket.query_params)
         except TelephonyError as error:
             raise Problem(422, "Invalid request", str(error), field=error.field) from error
 
+    @routes.websocket("/meetings/{dialect}")
     @routes.websocket("/telephony/{dialect}")
     async def attach(socket: WebSocket, dialect: str) -> None:
         """Take a call's stream; refused before it is accepted, with an HTTP status."""
@@ -105,13 +112,16 @@ def _target(socket: WebSocket) -> str:
 
 def _token(socket: WebSocket, headers: Mapping[str, str]) -> str:
     """The API token, in whichever place the platform can put one."""
+    # First: some sign in with a token of their own, whatever the URL holds.
+    if given := socket.query_params.get("token"):
+        return given
     kind, _, value = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return value
     if kind.lower() == "basic":
         with suppress(ValueError):
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    return headers.get("x-telnyx-streaming-auth-token") or socket.query_params.get("token", "")
+    return headers.get("x-telnyx-streaming-auth-token", "")
 
 
 async def _receive(socket: WebSocket) -> str | bytes | None:

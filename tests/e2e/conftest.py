@@ -28,6 +28,7 @@ LONGEST = (
     "test_score.py",
     "test_evidence.py",
     "test_telephony.py",
+    "test_meetings.py",
     "test_browser.py",
     "test_console.py",
     "test_people.py",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aiosipua import SipRequest, create_dialog_from_request
 
-from monitor.ingest import l16, twilio
+from monitor.ingest import l16, meeting, twilio
 from monitor.ingest.answer import with_bitrates, with_one_layer
 from monitor.ingest.assembly import Assembly
 from monitor.ingest.audiohook import AudioHookParser
@@ -23,7 +23,9 @@ from monitor.ingest.dialect import MessageError, Parser, TelephonyError, read_ob
 from monitor.ingest.header import read_parts
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.hosts import Hosts
+from monitor.ingest.jitsi import JitsiParser
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
+from monitor.ingest.meeting import MeetingParser
 from monitor.ingest.parties import voices
 from monitor.ingest.payload import sound_format
 from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
@@ -334,6 +336,7 @@ _SEEDS: Mapping[str, tuple[bytes, ...]] = {
                       "call_uuid": "C"}, bytes(640)),),
     "jambonz": (lines({"callSid": "C", "sampleRate": 8000, "mixType": "stereo"}, bytes(640)),),
     "freeswitch": (lines({"anything": 1}, bytes(320)),),
+    "livekit": (lines({"muted": True}, bytes(range(250)) * 2),),
     "asterisk": (b"MEDIA_START connection_id:1 channel:c format:slin16 ptime:20\n\0" + bytes(64),
                  lines({"event": "MEDIA_START", "channel": "c", "format": "ulaw"}, bytes(160))),
     "audiohook": (lines(
@@ -374,6 +377,16 @@ _RECORDINGS = (
     + bytes(90),
     2 * b"#!AMR\n\x3c" + bytes(31),
 )
+_MEETINGS = {
+    "attendee": '{"trigger": "realtime_audio.per_participant", "data": {"chunk": "AAAA",'
+    ' "sample_rate": 16000, "timestamp_ms": 1700000000000, "participant_uuid": "a"}}',
+    "recall": '{"event": "audio_separate_raw.data", "data": {"data": {"buffer": "AAAA",'
+    ' "participant": {"id": 1, "name": "a"}, "timestamp": {"relative": 1.5}}}}',
+    "acs": '{"kind": "AudioData", "audioData": {"data": "AAAA", "participantRawID": "a",'
+    ' "timestamp": "2026-11-30T19:16:12.925Z", "silent": false}}',
+    "jitsi": '{"event": "media", "sequenceNumber": "1", "media": {"tag": "a-1", "chunk": "1",'
+    ' "timestamp": "960", "payload": "+P/+"}}',
+}
 _RTMS = "\n".join(
     [
         '{"msg_type": 4, "media_params": {"audio": {"codec": 1, "sample_rate": 1}}}',
@@ -401,6 +414,11 @@ TARGETS: Mapping[str, Target] = {
         name: Target(telephony(lambda d=d: l16.BinaryParser(d, {})), _SEEDS[name])  # type: ignore[misc]
         for name, d in l16.DIALECTS.items()
     },
+    **{
+        name: Target(telephony(lambda d=d: MeetingParser(d)), (_MEETINGS[name].encode(),))  # type: ignore[misc]
+        for name, d in meeting.DIALECTS.items()
+    },
+    "jitsi": Target(telephony(JitsiParser), (_MEETINGS["jitsi"].encode(),)),
     "audiohook": Target(
         telephony(lambda: AudioHookParser(SESSION, SESSION, frozenset({"remote", "agent"}))),
         _SEEDS["audiohook"],
