@@ -55,14 +55,19 @@ class CallIntake:
         self._encoded = encoded
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
+        self._ended: float | None = None
+        """Monotonic second at which the source did."""
         self.key_frames: float | None = None
         """Seconds between pictures while only key frames are decoded; None decodes them all."""
         self._remarks = remarks if remarks is not None else []
         self._sending: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
-        """Call seconds by the monotonic clock; a call that has not begun begins now."""
-        at = time.monotonic()
+        """Call seconds by the monotonic clock; a call that has not begun begins now.
+
+        They stand still once the source has ended: what is judged afterwards takes no call time.
+        """
+        at = time.monotonic() if self._ended is None else self._ended
         return at - self.since(at)
 
     def since(self, at: float) -> float:
@@ -122,6 +127,7 @@ class CallIntake:
 
     def close(self) -> None:
         """The source has ended; what is queued is still analysed."""
+        self._ended = self._ended or time.monotonic()
         self.audio.close()
         self.video.close()
 

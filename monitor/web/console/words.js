@@ -40,6 +40,8 @@ const INGESTS = {
   whip: "browser or WebRTC", file: "recording", rtsp: "camera (RTSP)", rtp: "RTP", whep: "WHEP",
   twilio: "telephone (Twilio)", audiohook: "telephone (AudioHook)", audiosocket: "telephone (AudioSocket)",
   siprec: "telephone (SIPREC)", zoom: "Zoom",
+  attendee: "meeting (Attendee)", recall: "meeting (Recall.ai)", acs: "meeting (Azure)",
+  jitsi: "meeting (Jitsi)", livekit: "meeting (LiveKit)",
 };
 const TYPES = { voice: "the voice", face: "the face", sync: "lips and voice together", fused: "everything together" };
 

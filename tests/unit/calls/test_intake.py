@@ -97,3 +97,17 @@ async def test_nothing_of_a_paused_participant_passes() -> None:
 
 async def test_without_evidence_sources_are_given_no_place_for_packets() -> None:
     assert intake(live=True).encoded is None
+
+
+async def test_what_is_judged_after_the_end_takes_no_call_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = [100.0]
+    monkeypatch.setattr("monitor.calls.intake.time.monotonic", lambda: at[0])
+    calls = intake(live=True)
+    assert calls.now() == 0
+    at[0] = 140.0
+    calls.close()
+    at[0] = 150.0
+    calls.close()
+    assert calls.now() == 40
