@@ -178,6 +178,22 @@ class PauseRecord(TypedDict):
 
 
 @described
+class ClockRecord(TypedDict):
+    """How the clock of a participant's sound runs against this machine's (docs/clock.md)."""
+
+    skew_ppm: float | None
+    """Parts in a million by which it is slow; null until some ten seconds in one piece tell."""
+    stamp_factor: float
+    """Seconds that its stamps count for each second of sound; 1 where they are right."""
+    speed: float
+    """Seconds of sound that come each second; other than 1 if the format is not what was agreed."""
+    stretched_seconds: float
+    """By how much sound was made longer or shorter in all to stay at the wall's time."""
+    cut_seconds: float
+    """Sound that was thrown away because there was no room for it."""
+
+
+@described
 class ParticipantRecord(TypedDict):
     """One party of a call."""
 
@@ -188,6 +204,8 @@ class ParticipantRecord(TypedDict):
     verdict: VerdictRecord | None
     """The latest."""
     paused: NotRequired[PauseRecord | None]
+    clock: NotRequired[ClockRecord | None]
+    """How a live sender's clock runs; null for recordings, and not kept of earlier runs."""
     allowed: AllowanceRecord | None
 
 

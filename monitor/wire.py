@@ -6,6 +6,7 @@ from monitor.records import (
     ALERT_VERSION,
     AlertRecord,
     AllowanceRecord,
+    ClockRecord,
     CloudEventRecord,
     GuidanceRecord,
     SecondsRecord,
@@ -22,6 +23,7 @@ from monitor.types import (
     Score,
     Seconds,
     Span,
+    Timing,
     Verdict,
 )
 
@@ -124,6 +126,17 @@ def guidance(value: Guidance | None) -> GuidanceRecord:
     return {
         "advice": value.advice if value is not None else None,
         "allowed": allowance(allowed) if allowed is not None else None,
+    }
+
+
+def clock(value: Timing) -> ClockRecord:
+    """How a participant's clock runs, with the seconds corrected in all."""
+    return {
+        "skew_ppm": None if value.skew is None else round(value.skew * 1e6, 1),
+        "stamp_factor": value.factor,
+        "speed": round(value.speed, 3),
+        "stretched_seconds": round(value.stretched, 3),
+        "cut_seconds": round(value.cut, 3),
     }
 
 

@@ -72,6 +72,7 @@ class Call:
             media=self.media_seen.is_set(),
             participants=tuple((p.tracks, p.verdict) for p in self.participants.values()),
             paused=dict(self._paused),
+            clocks=self._timings.latest(),
         )
 
     def join(self, participant: str) -> None:
@@ -289,8 +290,7 @@ class Call:
             await pipeline.unseen(gap)
             if pipeline.tracks.audio:
                 await pipeline.hear(gap, LostReason.PAUSED)
-        # Of who has left nothing is missing.
-        heard = pipeline.heard if pipeline.tracks.audio else None
+        heard = pipeline.heard if pipeline.tracks.audio else None  # Who has left lacks nothing.
         allowed = 0.0 if failed else _UNEVEN_END
         if heard is not None and self.source.live and intake.now() - heard > allowed:
             reason = LostReason.FAULT if failed else LostReason.IDLE

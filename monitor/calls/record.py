@@ -1,11 +1,11 @@
 """A call as everybody but its monitor sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.calls.pause import Pause
-from monitor.types import Tracks, Verdict
+from monitor.types import Timing, Tracks, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,5 @@ class CallRecord:
     participants: tuple[tuple[Tracks, Verdict | None], ...]
     paused: Mapping[str, Pause]
     """By participant."""
+    clocks: Mapping[str, Timing] = field(default_factory=dict)
+    """By participant: how their sound's clock runs, with the seconds corrected in all."""

@@ -1,5 +1,7 @@
 """How the clocks of a call's participants run, told to log and metrics."""
 
+from dataclasses import replace
+
 from monitor import log
 from monitor.metrics import Metrics
 from monitor.types import Timing
@@ -12,11 +14,18 @@ class Timings:
 
     def __init__(self) -> None:
         self._known: dict[str, Timing] = {}
+        """With what was corrected since the call began."""
+
+    def latest(self) -> dict[str, Timing]:
+        """How each participant's clock runs, with the seconds corrected in all."""
+        return dict(self._known)
 
     def take(self, timing: Timing, call: str, metrics: Metrics) -> None:
         """Take in how a participant's clock runs; say once what is wrong with it."""
         known = self._known.get(timing.participant, Timing(timing.participant, None, 1, 1, 0, 0))
-        self._known[timing.participant] = timing
+        skew = known.skew if timing.skew is None else timing.skew
+        stretched, cut = known.stretched + timing.stretched, known.cut + timing.cut
+        self._known[timing.participant] = replace(timing, skew=skew, stretched=stretched, cut=cut)
         if timing.factor not in (1.0, known.factor):
             _log.warning(
                 "stamps count another time than sound lasts",

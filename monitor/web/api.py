@@ -230,6 +230,9 @@ def _record(call: CallRecord, allowance: Callable[[str, str], Allowance | None])
                 "paused": pauses.record(paused)
                 if (paused := call.paused.get(tracks.participant)) is not None
                 else None,
+                "clock": wire.clock(clock)
+                if (clock := call.clocks.get(tracks.participant)) is not None
+                else None,
                 "allowed": wire.allowance(allowed)
                 if (allowed := allowance(call.id, tracks.participant)) is not None
                 else None,

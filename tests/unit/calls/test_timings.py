@@ -5,6 +5,7 @@ import time
 
 from structlog.testing import capture_logs
 
+from monitor import wire
 from monitor.calls.standstill import Standstill
 from monitor.calls.timings import Timings
 from monitor.metrics import Metrics
@@ -26,6 +27,14 @@ def test_a_factor_and_another_format_are_told_once_with_the_call() -> None:
     assert value(metrics, "monitor_corrected_seconds_total", reason="stretched") == 0.75
     assert value(metrics, "monitor_corrected_seconds_total", reason="cut") == 0.2
     assert value(metrics, "monitor_clock_skew_ppm_count") == 2
+    # The call's record has the latest, and what was corrected in all.
+    assert wire.clock(timings.latest()["remote"]) == {
+        "skew_ppm": 3000.0,
+        "stamp_factor": 0.333,
+        "speed": 2.0,
+        "stretched_seconds": 0.75,
+        "cut_seconds": 0.2,
+    }
 
 
 def test_a_clock_that_is_right_is_not_worth_a_word() -> None:
