@@ -106,7 +106,8 @@ async def test_a_codec_that_needs_no_help_is_answered_as_before() -> None:
 async def test_senders_are_left_to_turn_their_pictures_themselves() -> None:
     """Telephones offer to say with each picture how it is to be turned (3GPP TS 26.114); to whom it
     is not agreed to, sends pictures that are upright."""
-    turned = "a=extmap:4 urn:3gpp:video-orientation\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+    turned = "a=extmap:4 urn:3gpp:video-orientation\r\n"
+    turned += "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
     offer = bundle("0", "1") + VOICE + video("a=rtpmap:96 VP8/90000\r\n", more=turned)
     _, sdp = await answered(offer)
     assert "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid" in sdp
