@@ -17,17 +17,18 @@ from typing import Any
 
 import aioice.ice
 from aioice import stun
-from aiortc import RTCRtpTransceiver
-from aiortc.codecs import CODECS
+from aiortc import RTCRtpTransceiver, rtcrtpreceiver
+from aiortc.codecs import CODECS, depayload
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
 from aiortc.rtcpeerconnection import find_common_codecs
-from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 from aiortc.sdp import SessionDescription
 from OpenSSL import SSL
 
 from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.layers import LAYERED, kept, picture
 
 CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
@@ -178,12 +179,53 @@ class FrameSink:
         # aiortc takes one picture out per packet; after a late packet several are complete.
         while frame is not None:
             if frame.data:
-                codec = self._codecs[packet.payload_type]
-                self._sink(
-                    EncodedFrame(codec, frame.data, frame.timestamp, packet.ssrc, self.arrived)
-                )
+                self._complete(self._codecs[packet.payload_type], frame, packet.ssrc)
             frame = self._buffer._remove_frame(packet.sequence_number)
         return False, None
+
+    def _complete(self, codec: str, frame: JitterFrame, ssrc: int) -> None:
+        assert self.arrived is not None
+        data: bytes = frame.data
+        if codec in LAYERED:
+            try:
+                data = picture(codec, data)
+            except ValueError:
+                self._broken()
+                return
+        if data:
+            self._sink(EncodedFrame(codec, data, frame.timestamp, ssrc, self.arrived))
+
+
+def _depayload(codec: Any, payload: bytes) -> bytes:
+    """What aiortc does, and VP9 and AV1, of which it knows nothing."""
+    return kept(payload) if codec.name.lower() in LAYERED else depayload(codec, payload)
+
+
+def _know_more_codecs() -> None:
+    """Let aiortc negotiate VP9 and AV1; whoever prefers others still gets those."""
+    # Any: a name that it imports and does not export.
+    receiving: Any = rtcrtpreceiver
+    receiving.depayload = _depayload
+    number = max(codec.payloadType or 0 for codec in CODECS["video"])
+    like = CODECS["video"][0]
+    for name in ("VP9", "AV1"):
+        number += 2
+        media = RTCRtpCodecParameters(
+            mimeType=f"video/{name}",
+            clockRate=like.clockRate,
+            payloadType=number - 1,
+            rtcpFeedback=like.rtcpFeedback,
+        )
+        again = RTCRtpCodecParameters(
+            mimeType="video/rtx",
+            clockRate=like.clockRate,
+            payloadType=number,
+            parameters={"apt": number - 1},
+        )
+        CODECS["video"] += [media, again]
+
+
+_know_more_codecs()
 
 
 def receivable_video(sdp: str) -> bool:

@@ -5,8 +5,12 @@ from typing import cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
+from monitor.ingest.layers import begins_sequence
+
 _WHOLE = frozenset({"mjpeg", "png"})
 """Codecs of which every picture stands alone."""
+_DECODERS = {"vp9": "libvpx-vp9", "av1": "libdav1d"}
+"""FFmpeg's own for VP9 shows the smallest of several layers, and its own for AV1 needs hardware."""
 
 
 def bound(most_pixels: int) -> dict[str, str]:
@@ -17,7 +21,7 @@ def bound(most_pixels: int) -> dict[str, str]:
 def decoder(codec: str, most_pixels: int) -> VideoCodecContext:
     """Return a decoder that uses no thread of its own, for pictures that are no larger."""
     # FFmpeg's own, for VP8 as well: libvpx keeps 2 MB more and copies each picture.
-    made = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    made = cast(VideoCodecContext, av.CodecContext.create(_DECODERS.get(codec, codec), "r"))
     made.thread_count = 1
     made.options = bound(most_pixels)
     if codec in _WHOLE:
@@ -32,6 +36,8 @@ def is_key_frame(codec: str, data: bytes) -> bool:
         return True
     if codec == "vp8":
         return not data[0] & 1
+    if codec == "av1":
+        return begins_sequence(data)
     if codec == "vp9":
         # Profile 3 has one more bit before them: an existing frame is shown, frame type.
         bits = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]

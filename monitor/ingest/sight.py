@@ -24,10 +24,11 @@ from monitor.channel import ChannelClosedError
 from monitor.ingest.aiortc_adapter import EncodedFrame, SenderReport
 from monitor.ingest.convert import VideoSampler
 from monitor.ingest.jitter import unwrapped
+from monitor.ingest.layers import LAYERED
 from monitor.ingest.pictureclock import PictureClock, Reports
 from monitor.ingest.picturecodec import decoder as made_for
 from monitor.ingest.picturecodec import is_key_frame
-from monitor.packet import EncodedPacket, Encoding, PacketTarget
+from monitor.packet import AS_ARRIVED, EncodedPacket, Encoding, PacketTarget
 from monitor.protocols import Intake
 from monitor.sampling import Sampling
 from monitor.types import VideoFrame
@@ -43,7 +44,10 @@ _DUE = 0.75
 _LEFT_OUT = 300
 """Pictures: more than the seconds that a bit rate is measured over bring."""
 _PATIENCE = 5.0
-"""Seconds for which pictures before the awaited key frame are skipped; not every sender heeds."""
+"""Seconds for which pictures before the awaited key frame are skipped; not every sender heeds.
+
+Of VP9 and AV1 for ever: without what they refer to they are wrong pictures, and nothing says so.
+"""
 
 
 @dataclass(slots=True)
@@ -117,11 +121,12 @@ class Sight:
         at = max(0.0, self._time(frame) - since)
         if self._key_since is not None:
             waited = frame.arrived - self._key_since
-            if waited < _PATIENCE and not is_key_frame(frame.codec, frame.data):
+            patient = waited < _PATIENCE or frame.codec in LAYERED
+            if patient and not is_key_frame(frame.codec, frame.data):
                 self.counts.skipped += 1
                 return
             self._key_since = None
-        if self.keep is not None:
+        if self.keep is not None and frame.codec in AS_ARRIVED:
             key = is_key_frame(frame.codec, frame.data)
             encoding = Encoding("video", frame.codec)
             self.keep(EncodedPacket(self._participant, encoding, frame.data, at, 0.0, key))

@@ -10,8 +10,8 @@ from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.sections import Fitted, Section, fitted
 
 AUDIO_CODECS = frozenset({"opus", "g722", "pcmu", "pcma"})
-VIDEO_CODECS = frozenset({"vp8", "h264"})
-"""What aiortc decodes, as lower-case encoding names."""
+VIDEO_CODECS = frozenset({"vp8", "h264", "vp9", "av1"})
+"""What is decoded, as lower-case encoding names."""
 
 
 UNREADABLE = (

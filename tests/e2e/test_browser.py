@@ -11,10 +11,24 @@ from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.service import TOKEN, Service
 
+PREFER = """codec => {
+    const offer = RTCPeerConnection.prototype.createOffer;
+    RTCPeerConnection.prototype.createOffer = function (...rest) {
+        const all = RTCRtpReceiver.getCapabilities("video").codecs;
+        const wanted = all.filter(c => c.mimeType === codec || c.mimeType === "video/rtx");
+        for (const each of this.getTransceivers())
+            if (each.sender.track?.kind === "video") each.setCodecPreferences(wanted);
+        return offer.apply(this, rest);
+    };
+}"""
+"""Makes a page offer no other codec of pictures."""
 
-def publish(service: Service, browser: Browser) -> tuple[Page, str]:
+
+def publish(service: Service, browser: Browser, codec: str = "") -> tuple[Page, str]:
     """Press the page's button; return the page and the call it started."""
     page = browser.open(f"{service.url}/#token={TOKEN}")
+    if codec:
+        page.evaluate(PREFER, codec)
     page.click("#start")
     page.wait_for_selector("body[data-call]")
     call = page.get_attribute("body", "data-call")
@@ -58,3 +72,21 @@ def test_a_browser_is_monitored_while_it_talks(
         assert alerts == []
         assert shown == "normal"
     assert service.call(call)["ended"] == "ended"
+
+
+@pytest.mark.parametrize("codec", ["video/VP9", "video/AV1"])
+def test_a_browser_that_offers_one_other_codec_is_seen(
+    service: Service, recordings: Recordings, artifacts: Path, codec: str
+) -> None:
+    with Browser(artifacts, recordings.voice(HUMAN).wav48, recordings.camera()) as browser:
+        page, call = publish(service, browser, codec)
+        # A face is found in what was decoded.
+        wait_until(lambda: "px wide" in (page.text_content("#face") or ""), 60, "a face")
+        service.wait_verdict(call, scored=3, timeout=60)
+        page.click("#stop")
+        wait_until(lambda: service.call(call)["ended"], 10, "the end of the call")
+        assert not browser.errors
+    (participant,) = service.call(call)["participants"]
+    assert (participant["audio"], participant["video"]) == (True, True)
+    said = [r for r in service.log("webrtc video") if r["call"] == call]
+    assert said[-1]["decoded"] > 10

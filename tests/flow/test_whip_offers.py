@@ -37,7 +37,7 @@ def h264(parameters: str = "", number: int = 96) -> str:
     return f"a=rtpmap:{number} H264/90000\r\n{fmtp}"
 
 
-AV1 = video("a=rtpmap:45 AV1/90000\r\n")
+H265 = video("a=rtpmap:45 H265/90000\r\n")
 DATA = (
     "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000\r\n" + COMMON
 )
@@ -118,9 +118,9 @@ async def test_senders_are_left_to_turn_their_pictures_themselves() -> None:
     ("sdp", "wanted", "odd"),
     [
         # A video that cannot be received, before or after the voice, in a bundle or alone.
-        (bundle("0", "1") + VOICE + AV1, VOICE_ALONE, ["m=video"]),
-        (bundle("1", "0") + AV1 + VOICE, VOICE_ALONE[::-1], ["m=video"]),
-        (HEAD + VOICE + AV1, VOICE_ALONE, ["m=video"]),
+        (bundle("0", "1") + VOICE + H265, VOICE_ALONE, ["m=video"]),
+        (bundle("1", "0") + H265 + VOICE, VOICE_ALONE[::-1], ["m=video"]),
+        (HEAD + VOICE + H265, VOICE_ALONE, ["m=video"]),
         # One that the sender itself has refused.
         (
             bundle("0") + VOICE + video(h264(), port=0),
@@ -137,7 +137,7 @@ async def test_senders_are_left_to_turn_their_pictures_themselves() -> None:
             [("audio", False, "0"), ("video", True, "1")], ["m=audio"],
         ),
         (
-            bundle("0", "1", "2") + VOICE + AV1 + DATA,
+            bundle("0", "1", "2") + VOICE + H265 + DATA,
             [("audio", True, "0"), ("video", False, "1"), ("application", True, "2")], ["m=video"],
         ),
         (
@@ -148,7 +148,7 @@ async def test_senders_are_left_to_turn_their_pictures_themselves() -> None:
             ["m=text", "m=application", "m=image"],
         ),
         (
-            bundle("0", "1") + VOICE + video("a=rtpmap:45 AV1/90000\r\n",
+            bundle("0", "1") + VOICE + video("a=rtpmap:45 H265/90000\r\n",
                                              more="a=rid:h send\r\na=simulcast:send h;f\r\n"),
             [("audio", True, "0"), ("video", False, "1")], ["m=video"],
         ),
@@ -193,9 +193,9 @@ async def test_each_section_is_answered_at_its_place(
 @pytest.mark.parametrize(
     ("sdp", "status", "words"),
     [
-        (bundle("1") + AV1, 422, "av1"),
+        (bundle("1") + H265, 422, "h265"),
         (bundle("0") + VOICE.replace("m=audio 9", "m=audio 0"), 422, "no m=audio"),
-        (bundle("0", "1") + VOICE.replace("sendonly", "recvonly") + AV1, 422, "av1"),
+        (bundle("0", "1") + VOICE.replace("sendonly", "recvonly") + H265, 422, "h265"),
         (bundle("0") + VOICE.replace("m=audio 9", "m=audio x"), 400, "cannot be parsed"),
     ],
 )
@@ -210,7 +210,7 @@ def test_an_offer_of_which_nothing_can_be_received_names_why(
 
 def test_candidates_of_a_refused_section_are_the_bundles() -> None:
     candidate = "a=candidate:1 1 udp 2130706431 10.0.0.1 5000 typ host"
-    carried = AV1 + candidate + "\r\na=end-of-candidates\r\n"
+    carried = H265 + candidate + "\r\na=end-of-candidates\r\n"
     fitted = read_offer(bundle("1", "0") + carried + VOICE).fitted
     assert fitted.sdp.count(candidate) == 1
     assert "m=video" not in fitted.sdp
@@ -221,12 +221,12 @@ def test_candidates_of_a_refused_section_are_the_bundles() -> None:
 
 
 async def test_a_voice_is_heard_beside_a_video_that_was_refused() -> None:
-    """A page that insists on AV1: Chromium offers it alone if it is told to."""
+    """A page that insists on H265: Chromium offers it alone if it is told to."""
     client, intake = RTCPeerConnection(), MemoryIntake()
     client.addTransceiver(Camera(), direction="sendonly")
     client.addTransceiver(Speech(), direction="sendonly")
     await client.setLocalDescription(await client.createOffer())
-    sdp = re.sub(r"(VP8|H264|rtx)/90000", "AV1/90000", client.localDescription.sdp)
+    sdp = re.sub(r"(VP8|VP9|AV1|H264|rtx)/90000", "H265/90000", client.localDescription.sdp)
     source = WebRtcSource(read_offer(sdp), "remote", Sampling.steady(5), 640, WebRtcOptions())
     answer = await source.answer()
     assert sections(answer)[0][:2] == ("video", False)

@@ -25,9 +25,11 @@ from monitor.ingest.hearing import Hearing
 from monitor.ingest.hosts import Hosts
 from monitor.ingest.jitsi import JitsiParser
 from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
+from monitor.ingest.layers import kept, picture
 from monitor.ingest.meeting import MeetingParser
 from monitor.ingest.parties import voices
 from monitor.ingest.payload import sound_format
+from monitor.ingest.picturecodec import is_key_frame
 from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
 from monitor.ingest.recording_offer import SdpError
 from monitor.ingest.recording_offer import answer as take_offer
@@ -82,6 +84,19 @@ def offer(data: bytes) -> None:
         assert read.audio or read.video
         read.fitted.completed(read.fitted.profiled(read.fitted.sdp))
     with_one_layer(with_bitrates(text, 1500, 300, 2500), text)
+
+
+def layers(data: bytes) -> None:
+    """Packets of VP9 or AV1, each behind a byte that says how long it is."""
+    parts, at = [], 1
+    while at < len(data):
+        parts.append(kept(data[at + 1 : at + 1 + data[at]]))
+        at += 1 + data[at]
+    codec = ("vp9", "av1")[data[0] & 1] if data else "av1"
+    with suppress(ValueError):
+        whole = picture(codec, b"".join(parts))
+        if whole:
+            is_key_frame(codec, whole)
 
 
 def rtms(data: bytes) -> None:
@@ -400,6 +415,10 @@ _RTMS = "\n".join(
 
 TARGETS: Mapping[str, Target] = {
     "offer": Target(offer, (OFFER.encode(),)),
+    "layers": Target(
+        layers,
+        (b"\1\x05\x90\x0a\1\2\3\x04\x50\x32\1\2", b"\0\x04\x8c\x01\x82\x49\x03\x8c\x01\x86"),
+    ),
     "rtms": Target(rtms, (_RTMS.encode(),)),
     "hosts": Target(hosts, (b"wss://rtms-sjc1.zoom.us:443/a?b=c", b"ws://a@127.0.0.1/")),
     "header": Target(header, _RECORDINGS),

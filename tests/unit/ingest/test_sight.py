@@ -151,3 +151,19 @@ def test_going_back_to_every_picture_begins_at_a_key_frame(clock: list[float]) -
     sight.push(frame(3, KEY), 100.0)
     sight.push(frame(4), 100.0)
     assert [f.timestamp // 3000 for f, _ in sight._queue] == [0, 3, 4]
+
+
+@pytest.mark.parametrize(("codec", "skipped"), [("vp8", 0), ("vp9", 1), ("av1", 1)])
+def test_without_what_it_refers_to_a_picture_of_vp9_or_av1_is_never_shown(
+    clock: list[float], codec: str, skipped: int
+) -> None:
+    sight = Sight("remote", Sampling.steady(5), 640)
+    sight.lost()
+    # Long after: of VP8 a sender that heeds no request is decoded all the same.
+    late = EncodedFrame(codec, {"vp8": DELTA, "vp9": b"\x86", "av1": b"\x32\0"}[codec], 0, 1, 120)
+    sight.push(late, 100.0)
+    assert sight.counts.skipped == skipped
+    key = {"vp8": KEY, "vp9": b"\x82", "av1": b"\x0a\0"}[codec]
+    sight.push(EncodedFrame(codec, key, 3000, 1, 121), 100.0)
+    assert sight.counts.skipped == skipped
+    assert len(sight._queue) == 2 - skipped
