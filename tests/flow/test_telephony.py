@@ -624,9 +624,12 @@ async def test_audiosocket_on_a_real_socket(parts: Stages) -> None:
     async with rig(parts) as found, audiosocket(found, ("127.0.0.0/8",)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"\x01\x00\x10" + bytes(range(16)))
+        began = asyncio.get_running_loop().time()
         for _ in range(150):
             writer.write(b"\x10\x01\x40" + voice(0.02).tobytes())
             await asyncio.sleep(0.02)
+        # A busy machine sends with pauses, which count too.
+        took = asyncio.get_running_loop().time() - began
         writer.write(b"\x00\x00\x00")
         assert await reader.read() == b""
         writer.close()
@@ -635,7 +638,8 @@ async def test_audiosocket_on_a_real_socket(parts: Stages) -> None:
         assert call.label == "00010203-0405-0607-0809-0a0b0c0d0e0f"
         (_, verdict), *_ = call.participants
         assert verdict is not None
-        assert verdict.seconds.scored + verdict.seconds.unmonitored == pytest.approx(3.0, abs=0.5)
+        accounted = verdict.seconds.scored + verdict.seconds.unmonitored
+        assert 2.5 < accounted < max(3.0, took) + 0.5
 
 
 async def test_audiosocket_refuses_strangers_and_nonsense(parts: Stages) -> None:
