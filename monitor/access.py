@@ -5,13 +5,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from monitor.settings import ALL_SCOPES, Settings, SettingsError
+from monitor.settings import ALL_SCOPES, Settings, SettingsError, passing
 from monitor.web.auth import Grant, digest
 
 
 def grants(settings: Settings) -> list[Grant]:
     """Return who may use the API: configured tokens and the one from the environment."""
-    found = [Grant(t.name, t.sha256, frozenset(t.scopes)) for t in settings.server.tokens]
+    found = [
+        Grant(t.name, t.sha256, frozenset(t.scopes), t.not_after) for t in settings.server.tokens
+    ]
     if settings.token is not None:
         hashed = digest(settings.token.get_secret_value())
         found.append(Grant("environment", hashed, frozenset(ALL_SCOPES)))
@@ -39,7 +41,7 @@ def ensure_token(settings: Settings) -> tuple[Settings, Path | None]:
             path.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"state_dir: {path}: {error.strerror}") from error
+        raise passing(error)(f"state_dir: {path}: {error.strerror}") from error
     if not token:
         raise SettingsError(f"state_dir: {path} is empty; delete it")
     return settings.model_copy(update={"token": SecretStr(token)}), path

@@ -15,7 +15,7 @@ from monitor.destinations import build_destinations
 from monitor.messages import StoreError
 from monitor.metrics import Metrics
 from monitor.records import AlertRecord
-from monitor.settings import Settings, SettingsError
+from monitor.settings import PassingError, Settings, SettingsError, passing
 from monitor.settings.decision import Match
 from monitor.settings.store import DAY
 from monitor.store.recorder import Recorder
@@ -114,7 +114,12 @@ class Alerting:
             interrupted = await self.store.calls.interrupt()
             abandoned = await self.store.deliveries.abandon([c.name for c in self._couriers])
         except StoreError as error:
-            raise SettingsError(f"{self._place}: {error.detail}") from error
+            # A file that cannot be opened stays so; a server that is away comes back.
+            served = error.reason == "unreachable" and self._place == "store.url"
+            passes = error.reason in ("full", "locked") or served
+            raise (PassingError if passes else SettingsError)(
+                f"{self._place}: {error.detail}"
+            ) from error
         if interrupted:
             _log.warning("calls were interrupted", count=interrupted)
         if abandoned:
@@ -167,7 +172,7 @@ def build_store(settings: Settings, metrics: Metrics) -> Store:
     except StoreError as error:
         raise SettingsError(f"{_place(settings)}: {error.detail}") from error
     except OSError as error:
-        raise SettingsError(f"state_dir: {settings.state_dir}: {error.strerror}") from error
+        raise passing(error)(f"state_dir: {settings.state_dir}: {error.strerror}") from error
 
 
 def _file(settings: Settings) -> Path:

@@ -14,7 +14,9 @@ AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 """Takes from root what makes files' permissions mean nothing to it."""
 
 
-def refused(state: Path, url: str | None = None, as_anybody: bool = False, port: int = 0) -> str:
+def refused(
+    state: Path, url: str | None = None, as_anybody: bool = False, port: int = 0, status: int = 2
+) -> str:
     """What the command says when it does not start; its log lines, which are JSON, aside."""
     if as_anybody and os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("root needs setpriv (util-linux) to be refused anything")
@@ -27,7 +29,7 @@ def refused(state: Path, url: str | None = None, as_anybody: bool = False, port:
         capture_output=True, text=True, check=False,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "MONITOR_TOKEN": "startup-token"},
     )  # fmt: skip
-    assert result.returncode == 2, result.stderr
+    assert result.returncode == status, result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     assert '"level": "error"' not in result.stderr

@@ -27,7 +27,11 @@ def chosen_settings(path: Path | None) -> Settings:
         fail(str(error))
 
 
-def fail(message: str) -> NoReturn:
+WRONG, PASSING = 2, 75
+"""Exit statuses: what was asked for cannot be done; it may be done later (EX_TEMPFAIL)."""
+
+
+def fail(message: str, status: int = WRONG) -> NoReturn:
     """End the command as one that was asked for what cannot be done."""
     typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(status)

@@ -8,9 +8,9 @@ import typer
 
 from monitor import access, log
 from monitor.app import Service
-from monitor.commands.options import SettingsFile, chosen_settings, fail
+from monitor.commands.options import PASSING, SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
-from monitor.settings import Settings, SettingsError
+from monitor.settings import PassingError, Settings, SettingsError
 from monitor.web.server import Served, Server
 
 
@@ -31,6 +31,8 @@ def serve(
     log.configure(chosen.log_level)
     try:
         service = _gateway(chosen) if cluster else _service(chosen)
+    except PassingError as error:
+        fail(str(error), PASSING)
     except (SettingsError, CatalogueError, FileNotFoundError) as error:
         fail(str(error))
     where = chosen.server
@@ -46,6 +48,8 @@ def serve(
     server = Server(service, where.host, where.port, _heard)
     try:
         server.run([listening])
+    except PassingError as error:
+        fail(str(error), PASSING)
     except SettingsError as error:
         fail(str(error))
     if not server.started:

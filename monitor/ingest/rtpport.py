@@ -14,11 +14,14 @@ from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.jitter import RtpPacket
 from monitor.ingest.recording_offer import Crypto
 from monitor.protocols import SourceError
+from monitor.refusals import refused
 
 _log = log.get(__name__)
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
+TAKE_OVER = 0.5
+"""Seconds for which a source must be silent before another takes its place."""
 _PROFILES = {
     "AES_CM_128_HMAC_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
     "AES_CM_128_HMAC_SHA1_32": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
@@ -88,6 +91,13 @@ class RtpPort(asyncio.DatagramProtocol):
         """Datagrams from addresses that may not send."""
         self.unreadable = 0
         """Datagrams that are no RTP, or not encrypted with the key that was agreed on."""
+        self.strangers = 0
+        """Packets of another source than the one that speaks."""
+        self.changes = 0
+        """How often another source was taken, once the one before was silent."""
+        self._latest = float("-inf")
+        self._source: tuple[str, int, int] | None = None
+        """Address, port and SSRC of the latest packet that was taken."""
         self._peers = peers
         self._sink = sink
         self._transports: list[asyncio.DatagramTransport] = []
@@ -181,9 +191,31 @@ class RtpPort(asyncio.DatagramProtocol):
                 return
         packet = read_packet(data, time.monotonic())
         if packet is not None:
-            self._sink(packet)
+            if self._srtp is not None or self._speaks(packet, addr):
+                self._sink(packet)
         elif not self.reported(data):
             self.unreadable += 1
+
+    def _speaks(self, packet: RtpPacket, addr: tuple[str, int]) -> bool:
+        """Whether a packet is of the source that speaks, or of one that takes over.
+
+        A source is known by its address and SSRC. One of the two may change at any time (a
+        transfer, another port behind a translator); one that shares neither could be anybody, and
+        is taken when the other has been silent. With SRTP the key says who speaks.
+        """
+        source = (addr[0], addr[1], packet.ssrc)
+        before, silent = self._source, packet.arrived - self._latest > TAKE_OVER
+        if before is not None and source != before:
+            same = source[:2] == before[:2] or (source[0], source[2]) == (before[0], before[2])
+            if not same and not silent:
+                self.strangers += 1
+                refused("rtp_source", peer=addr[0])
+                return False
+            if not same:
+                self.changes += 1
+                _log.warning("rtp source changed", port=self.number, peer=addr[0])
+        self._source, self._latest = source, packet.arrived
+        return True
 
     def reported(self, data: bytes) -> bool:
         """Take RTCP; return whether it is some."""

@@ -81,7 +81,12 @@ class _Stream:
     def close(self) -> None:
         """Give the port back."""
         if self.port is not None:
-            self.counts.update(foreign=self.port.foreign, unreadable=self.port.unreadable)
+            self.counts.update(
+                foreign=self.port.foreign,
+                unreadable=self.port.unreadable,
+                strangers=self.port.strangers,
+                sources_changed=self.port.changes,
+            )
             self.port.close()
             self.port = None
 

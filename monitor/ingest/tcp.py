@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor import failures, log
 from monitor.ingest.rtpport import Networks, within
+from monitor.refusals import refused
 
 _log = log.get(__name__)
 
@@ -17,6 +19,8 @@ HANDSHAKE_SECONDS = 10.0
 IDLE, INTERVAL, PROBES = 20, 10, 3
 """Seconds of silence before the other end's TCP is asked whether it is there, between further
 questions, and how many of them may stay without an answer."""
+MOST = 2000
+"""Connections at once, unless said otherwise; of one address a half."""
 _LIMIT = 64 * 1024
 """Bytes that wait for their reader, unless said otherwise; asyncio's own."""
 
@@ -31,7 +35,7 @@ class TcpListener:
         name: str,
         field: str,
         context: ssl.SSLContext | None = None,
-        most: int | None = None,
+        most: int = MOST,
     ) -> None:
         """`peers` may connect, `most` of them at once; the log calls a refusal "`name` refused".
 
@@ -44,6 +48,8 @@ class TcpListener:
         self._most = most
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._held: Counter[str] = Counter()
+        """Connections that are served, by address."""
 
     async def start(self, host: str, port: int, limit: int = _LIMIT) -> int:
         """Listen, and return the port; `limit`: bytes that `readuntil` takes. Raises OSError."""
@@ -72,10 +78,16 @@ class TcpListener:
         try:
             if not any(within(address, network) for network in self._peers):
                 _log.warning(f"{self._name} refused", field=self._field, peer=address)
-            elif self._most is not None and len(self._connections) > self._most:
-                _log.warning(f"{self._name} refused", peer=address, detail="too many connections")
+            elif len(self._connections) > self._most:
+                refused("connections", peer=address, port=self._name)
+            elif self._held[address] >= self._most // 2:
+                refused("connections_of_one", peer=address, port=self._name)
             else:
-                await self._serve(reader, writer, address)
+                self._held[address] += 1
+                try:
+                    await self._serve(reader, writer, address)
+                finally:
+                    self._held[address] -= 1
         except asyncio.CancelledError:
             # Only `close` cancels; the streams library would report it as an error.
             pass

@@ -1,8 +1,9 @@
 """Who reaches the service, and what one process takes on."""
 
+from hashlib import sha256
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from monitor.settings.section import Section
 
@@ -18,6 +19,16 @@ class Token(Section):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Hexadecimal SHA-256 of the token."""
     scopes: tuple[Scope, ...] = ALL_SCOPES
+    not_after: AwareDatetime | None = None
+    """When it ends, with its offset from UTC; left out, never. A new one beside it, before that,
+    lets its holders change over."""
+
+    @field_validator("sha256")
+    @classmethod
+    def _of_something(cls, value: str) -> str:
+        if value == sha256(b"").hexdigest():
+            raise ValueError("is the hash of an empty token")
+        return value
 
 
 class Server(Section):

@@ -17,7 +17,7 @@ from monitor.settings.decision import Advising, Alarm, Allowed, Canary
 from monitor.settings.delivery import Alertmanager, Destination, Notify, Siem, Webhook
 from monitor.settings.evidence import Evidence
 from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
-from monitor.settings.section import SettingsError
+from monitor.settings.section import SettingsError, refuse_blank
 from monitor.settings.server import Governor, Inference, Limits, Server
 from monitor.settings.store import Store
 from monitor.settings.telephony import Telephony
@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     notify: tuple[Notify, ...] = ()
     siem: tuple[Siem, ...] = ()
     sources: tuple[Pull, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_secret_is_blank(self) -> "Settings":
+        refuse_blank(self)
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Settings":

@@ -22,6 +22,7 @@ from monitor.ingest.anomaly import Anomalies
 from monitor.ingest.recording_metadata import Metadata
 from monitor.ingest.siprec import TOO_MANY, SiprecOptions, SiprecSource
 from monitor.protocols import SourceError
+from monitor.refusals import refused
 from monitor.sip.digest import Digest
 from monitor.sip.extensions import check_extensions, wants_recording
 from monitor.sip.message import SipError, reply, tag
@@ -101,6 +102,12 @@ class Recorder:
             return
         if recording is None:
             raise SipError(481, f"{request.method} of a session that is not there")
+        if transaction.peer.address != recording.peer.address:
+            # Tags travel in the clear: whoever read them is not the client.
+            if self._digest is None:
+                refused("sip_dialog", peer=transaction.peer.address)
+                raise SipError(403, "the session is another host's")
+            self._digest.check(request, transaction.peer.address)
         if not remote_cseq_valid(recording.dialog, request):
             raise SipError(500, "CSeq: is not higher than the one before")
         method = self._methods.get(request.method)
@@ -132,7 +139,7 @@ class Recorder:
         request = transaction.request
         check_extensions(request)
         if self._digest is not None:
-            self._digest.check(request)
+            self._digest.check(request, transaction.peer.address)
         timer = read_timer(request)
         content = read_content(request)
         if not content.records and not wants_recording(request):

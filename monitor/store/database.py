@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -172,7 +173,9 @@ class Database:
 def _locked(path: Path) -> TextIO:
     """Hold a lock: a second service would take the first one's calls for interrupted."""
     try:
-        file = path.open("w")
+        # Nobody else may read it, and so hold it; one of an earlier version may be open to all.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "w")
+        os.fchmod(file.fileno(), 0o600)
     except OSError as error:
         raise StoreError("other", f"{path.name}: {error.strerror}") from error
     try:

@@ -17,7 +17,7 @@ from monitor.store.calls import PointRecord
 from monitor.store.store import Store
 from monitor.types import Allowance
 from monitor.web import pauses
-from monitor.web.auth import Gatekeeper
+from monitor.web.auth import Gatekeeper, Grant
 from monitor.web.begin import begun
 from monitor.web.description import DescribedRoute, refusals
 from monitor.web.events import KINDS, EventStream
@@ -176,11 +176,15 @@ def router(
     @routes.get(
         "/events",
         tags=["events"],
-        dependencies=[read],
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={
+            **refusals(429),
+            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        },
     )
     async def stream_events(
-        call: str | None = None, events_wanted: Annotated[str, Query(alias="events")] = ""
+        by: Annotated[Grant, read],
+        call: str | None = None,
+        events_wanted: Annotated[str, Query(alias="events")] = "",
     ) -> StreamingResponse:
         """Live events as server-sent events (WHATWG HTML, section 9.2).
 
@@ -192,7 +196,7 @@ def router(
             detail = f"events: no such event: {', '.join(sorted(unknown))}"
             raise Problem(422, "Invalid request", detail, field="events")
         return StreamingResponse(
-            events.subscribe(call, kinds),
+            events.open(by.name, call, kinds),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )

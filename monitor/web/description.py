@@ -17,12 +17,15 @@ _WHY = {
     404: "there is no such thing, or no longer",
     409: "not in the state that this needs",
     412: "`If-Match` is not the session's `ETag`",
+    408: "the body did not come in time",
     413: "too large",
     415: "another `Content-Type` is needed",
     422: "a field is invalid",
     428: "`If-Match` is missing",
+    429: "one token has too much of it open at once; `Retry-After` says when to ask",
     502: "the far end gave no media",
     503: "every call slot is in use, or the store does not answer; `Retry-After` says when to ask",
+    507: "the disk is full, and nothing was kept",
 }
 _SCHEMAS = "#/components/schemas/{model}"
 _ABOUT = """Errors are problem documents (RFC 9457) that name the field at fault.

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, NotRequired
 
@@ -14,6 +15,7 @@ from monitor.delivery.logged import NullSink
 from monitor.records import AlertRecord, VerdictRecord, WindowRecord, described
 from monitor.tasks import awaited
 from monitor.types import Alert, Outcome, Verdict
+from monitor.web.quota import Quota
 
 CAPACITY = 500
 """Events a slow reader may fall behind before it misses the oldest."""
@@ -103,11 +105,16 @@ class _Wish:
         return (not self.kinds or event in self.kinds) and self.call in (None, call)
 
 
+READERS = 50
+"""Streams that one token may read at once."""
+
+
 class EventStream(NullSink):
     """Fans calls' events out to readers; what nobody wants is not even written out."""
 
     def __init__(self) -> None:
         self._readers: dict[Channel[str], _Wish] = {}
+        self._quota = Quota("event_readers", "events: streams", READERS)
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
         """Tell readers that a call began."""
@@ -148,9 +155,23 @@ class EventStream(NullSink):
         over: CallEvent = {"call": call, "state": "ended", "reason": reason}
         self._publish("call", call, lambda: over)
 
+    def open(self, by: str, call: str | None, kinds: frozenset[str]) -> AsyncIterator[str]:
+        """The events for a token's holder, as `subscribe`; raises Problem if it reads too many."""
+        self._quota.take(by)
+        self._quota.release(by)
+        return self._counted(by, call, kinds)
+
+    async def _counted(
+        self, by: str, call: str | None, kinds: frozenset[str]
+    ) -> AsyncIterator[str]:
+        with self._quota.held(by):
+            async with aclosing(self.subscribe(call, kinds)) as events:
+                async for event in events:
+                    yield event
+
     async def subscribe(
         self, call: str | None, kinds: frozenset[str] = frozenset()
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Yield events of one call, or of all, in the stream format until cancelled.
 
         `kinds` names the events that are wanted; none means all.

@@ -8,6 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.web.limits import BodyLimit
 
+_PRIVATE = ("/api/", "/whip", "/metrics")
+"""Paths below which answers concern calls: nobody on the way may keep them."""
+
 
 class SecurityHeaders:
     """Adds them to every response."""
@@ -18,8 +21,13 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add the headers to its response."""
 
+        private = scope.get("path", "").startswith(_PRIVATE)
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                given = {name for name, _ in message.get("headers", [])}
+                if private and b"cache-control" not in given:
+                    message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
                 message["headers"] = [
                     *message.get("headers", []),
                     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),

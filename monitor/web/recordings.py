@@ -1,6 +1,7 @@
 """REST: a recording is uploaded, replayed like a live call, and deleted."""
 
 import asyncio
+import errno
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -16,15 +17,21 @@ from monitor.calls.registry import Registry
 from monitor.ingest.voices import named
 from monitor.protocols import Source
 from monitor.records import described
+from monitor.refusals import refused
 from monitor.types import ChannelChoice
-from monitor.web.auth import Gatekeeper
+from monitor.web.auth import Gatekeeper, Grant
 from monitor.web.begin import begun
 from monitor.web.description import DescribedRoute, refusals
 from monitor.web.problems import Problem
+from monitor.web.quota import Quota
 
 NAME = "recording"
 """What an uploaded file is called: the name that its owner gave it stays unknown."""
 _CHUNK = 1 << 20
+_AT_ONCE = 4
+"""Uploads of one token that are not finished."""
+_STALLED = 30.0
+"""Seconds without a byte after which an upload is given up."""
 _RAW = (
     "body: is a form; send the file itself and nothing around it "
     "(curl --data-binary @FILE in place of -F)"
@@ -60,10 +67,16 @@ class Uploads:
 
         Raises Problem, naming the body, for one that is too large or empty.
         """
-        folder = await asyncio.to_thread(self._make)
+        try:
+            folder = await asyncio.to_thread(self._make)
+        except OSError as error:
+            raise _not_kept(error) from error
         try:
             path = folder / NAME
-            await self._write(path, parts)
+            try:
+                await self._write(path, parts)
+            except OSError as error:
+                raise _not_kept(error) from error
             yield path
         except BaseException:
             self.remove(folder / NAME)
@@ -107,17 +120,18 @@ def router(
     looks at it a moment later, when a short one is over.
     """
     routes = APIRouter(prefix="/api/v1", tags=["sources"], route_class=DescribedRoute)
+    quota = Quota("uploads", "body: recordings that are being uploaded", _AT_ONCE)
 
     @routes.post(
         "/recordings",
         status_code=201,
-        dependencies=[Depends(gatekeeper.require("control"))],
-        responses=refusals(413, 415, 503),
+        responses=refusals(408, 413, 415, 429, 503, 507),
         openapi_extra={"requestBody": {"required": True, "content": {"*/*": {}}}},
     )
     async def replay(
         request: Request,
         response: Response,
+        by: Annotated[Grant, Depends(gatekeeper.require("control"))],
         participant: Annotated[Words, Query(min_length=1)] = "remote",
         label: Words = "",
         pace: Literal["live", "fast"] = "fast",
@@ -137,7 +151,7 @@ def router(
         if int(request.headers.get("content-length", "0")) > uploads.most_bytes:
             raise _too_large(uploads.most_bytes)
         registry.admit("file")
-        async with uploads.taken(request.stream()) as path:
+        async with uploads.taken(_steady(request.stream(), quota, by.name)) as path:
             source = open_source(path, participant, channels)
             source = PacedSource(source) if pace == "live" else source
             call = registry.start(source, participant, label, lambda _: uploads.remove(path))
@@ -148,6 +162,30 @@ def router(
         return {"id": call.id, "participant": participant, "label": label, "pace": pace}
 
     return routes
+
+
+async def _steady(parts: AsyncIterator[bytes], quota: Quota, by: str) -> AsyncIterator[bytes]:
+    """Hand on what comes, one upload of several at once; raises Problem for one that stands."""
+    with quota.held(by):
+        while True:
+            try:
+                async with asyncio.timeout(_STALLED):
+                    part = await anext(parts, None)
+            except TimeoutError:
+                refused("upload_stalled", by=by)
+                detail = f"body: nothing came for {_STALLED:g} s"
+                raise Problem(408, "Request timeout", detail, field="body") from None
+            if part is None:
+                return
+            yield part
+
+
+def _not_kept(error: OSError) -> Problem:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    status, title = (507, "Insufficient storage") if full else (503, "Not kept")
+    why = error.strerror or type(error).__name__
+    detail = f"body: cannot be kept while it is replayed ({why}); nothing of it is left"
+    return Problem(status, title, detail, {"Retry-After": "30"}, field="body")
 
 
 def _too_large(most: int) -> Problem:

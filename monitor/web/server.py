@@ -1,6 +1,8 @@
 """The HTTP server around an application: uvicorn, with what it does not do by itself."""
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -65,6 +67,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         """Start, then tell where; raises SettingsError."""
         overhear(asyncio.get_running_loop())
+        self._hang_up_is_the_end()
         app = self._service.app
         await self._running.enter_async_context(app.router.lifespan_context(app))
         try:
@@ -79,6 +82,13 @@ class Server(uvicorn.Server):
         await self._running.enter_async_context(returned(self._service.workers))
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         self._heard(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    def _hang_up_is_the_end(self) -> None:
+        """End at SIGHUP as at SIGTERM; by itself it kills, and calls would have no end."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: setattr(self, "should_exit", True))
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Stop; readers of the event stream would otherwise keep their connections open."""

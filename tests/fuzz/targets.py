@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from aiosipua import SipRequest, create_dialog_from_request
@@ -252,7 +253,7 @@ def sip(data: bytes) -> None:
         if not isinstance(request, SipRequest):
             return
         dialog = create_dialog_from_request(request, local_tag="t")
-        for make in (read_content, read_timer, _DIGEST.check):
+        for make in (read_content, read_timer, partial(_DIGEST.check, address="192.0.2.1")):
             with suppress(SipError):
                 make(request)
         with suppress(MalformedError):
