@@ -96,8 +96,8 @@ class RtpPort(asyncio.DatagramProtocol):
         self.changes = 0
         """How often another source was taken, once the one before was silent."""
         self._latest = float("-inf")
-        self._source: tuple[str, int, int] | None = None
-        """Address, port and SSRC of the latest packet that was taken."""
+        self._speaker: str | None = None
+        """Address of the latest packet that was taken."""
         self._peers = peers
         self._sink = sink
         self._transports: list[asyncio.DatagramTransport] = []
@@ -199,22 +199,19 @@ class RtpPort(asyncio.DatagramProtocol):
     def _speaks(self, packet: RtpPacket, addr: tuple[str, int]) -> bool:
         """Whether a packet is of the source that speaks, or of one that takes over.
 
-        A source is known by its address and SSRC. One of the two may change at any time (a
-        transfer, another port behind a translator); one that shares neither could be anybody, and
-        is taken when the other has been silent. With SRTP the key says who speaks.
+        Port and SSRC of one host may change at any time (a restart, a translator). Another host
+        could be anybody, and is taken when the one before has been silent, as after a transfer.
+        With SRTP the key says who speaks.
         """
-        source = (addr[0], addr[1], packet.ssrc)
-        before, silent = self._source, packet.arrived - self._latest > TAKE_OVER
-        if before is not None and source != before:
-            same = source[:2] == before[:2] or (source[0], source[2]) == (before[0], before[2])
-            if not same and not silent:
+        before, silent = self._speaker, packet.arrived - self._latest > TAKE_OVER
+        if before is not None and addr[0] != before:
+            if not silent:
                 self.strangers += 1
                 refused("rtp_source", peer=addr[0])
                 return False
-            if not same:
-                self.changes += 1
-                _log.warning("rtp source changed", port=self.number, peer=addr[0])
-        self._source, self._latest = source, packet.arrived
+            self.changes += 1
+            _log.warning("rtp source changed", port=self.number, peer=addr[0])
+        self._speaker, self._latest = addr[0], packet.arrived
         return True
 
     def reported(self, data: bytes) -> bool:

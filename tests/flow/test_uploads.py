@@ -1,4 +1,4 @@
-"""An upload where the disk takes no more. The full disk is /dev/full: what is written there fails."""
+"""An upload where the disk takes no more: what is written to /dev/full fails."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -5,7 +5,6 @@ import struct
 
 import pytest
 
-from monitor.ingest import rtpport
 from monitor.ingest.jitter import RtpPacket
 from monitor.ingest.rtpport import TAKE_OVER, RtpPort
 
@@ -16,7 +15,7 @@ class Line:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.heard: list[int] = []
         self.now = 100.0
-        monkeypatch.setattr(rtpport.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("monitor.ingest.rtpport.time.monotonic", lambda: self.now)
         peers = [ipaddress.ip_network("192.0.2.0/24")]
         self.port = RtpPort(5000, peers, None, self._sink)
         self._sequence = 0
