@@ -11,6 +11,11 @@ from monitor.ingest.convert import VideoSampler
 from monitor.sampling import Sampling
 from monitor.types import Image
 
+MANIFEST = "manifest.csv"
+COLUMNS = (
+    *("path", "kind", "label", "method", "method_family", "identity_group", "pair", "source"),
+    *("licence", "split", "width", "height", "fps", "duration_s", "has_audio"),
+)
 WIDEST = 1280
 """Pixels; wider pictures are scaled down, as the service does."""
 
@@ -34,12 +39,14 @@ class FaceFile:
     seconds: float
     """0 for a photograph."""
     audio: bool
+    pair: str = ""
+    """Files of one pair show the same picture, genuine and forged; empty without a partner."""
 
 
 def read_album(folder: Path) -> list[FaceFile]:
     """Read `manifest.csv`; raises OSError or ValueError naming the line that is wrong."""
     found = []
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             try:
                 found.append(
@@ -55,10 +62,11 @@ def read_album(folder: Path) -> list[FaceFile]:
                         fps=float(row["fps"] or 0),
                         seconds=float(row["duration_s"] or 0),
                         audio=row["has_audio"] == "1",
+                        pair=row.get("pair") or "",
                     )
                 )
             except (KeyError, ValueError) as error:
-                raise ValueError(f"{folder / 'manifest.csv'}:{number}: {error}") from error
+                raise ValueError(f"{folder / MANIFEST}:{number}: {error}") from error
     return found
 
 
