@@ -17,6 +17,8 @@ from monitor.training.face import (
     lips_export,
     lips_train,
     measure,
+    order,
+    rank,
     teacher,
 )
 
@@ -33,6 +35,8 @@ def main() -> None:
         forgery,
         gather,
         measure,
+        order,
+        rank,
         teacher,
         landmark_train,
         landmark_export,

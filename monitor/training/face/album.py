@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
+from PIL import Image as Picture
 
 from monitor.ingest.convert import VideoSampler
 from monitor.sampling import Sampling
@@ -75,6 +77,12 @@ def pictures(path: Path, fps: float = 60.0) -> Iterator[tuple[float, Image]]:
 
     Converted as the service does. Raises av.error.FFmpegError for a file that cannot be read.
     """
+    if path.suffix == ".png":
+        # Long runs over many small files of odd sizes crashed in FFmpeg's bindings.
+        with Picture.open(path) as image:
+            image.thumbnail((WIDEST, WIDEST))
+            yield 0.0, np.asarray(image.convert("RGB"))
+        return
     sampler = VideoSampler(Sampling.steady(fps), WIDEST)
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):

@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 difference below 1 is absolute and a larger logit's is relative."""
 
 
-def export_network(network: ForgeryNetwork, path: Path) -> float:
+def export_network(network: nn.Module, path: Path) -> float:
     """Write the file and compare it with the network; returns the largest difference.
 
     Raises ValueError if a difference exceeds TOLERANCE; the file is then removed.
@@ -91,7 +91,7 @@ def _merge_padding(graph: onnx.GraphProto, borders: Sequence[tuple[int, int, int
 
 
 def largest_difference(
-    network: ForgeryNetwork, path: Path, batches: tuple[int, ...] = (1, 3, 8)
+    network: nn.Module, path: Path, batches: tuple[int, ...] = (1, 3, 8)
 ) -> float:
     """Largest difference of either output over smooth random pictures."""
     session = Session(path)

@@ -36,30 +36,47 @@ def add(stages: Any) -> None:
     pages = stages.add_parser("face-pages", help="clones of the pages in pages.toml → an album")
     pages.add_argument("clones", type=Path, help="folder of clones, each named owner+name")
     pages.add_argument("--out", type=Path, default=PAGES, help="the album's folder")
+    pages.add_argument("--source", nargs="*", help="only these repositories; others keep lines")
     pages.set_defaults(run=_pages)
 
 
 def _pages(options: argparse.Namespace) -> None:
-    gather(load_pages(), options.clones, options.out)
+    gather(load_pages(), options.clones, options.out, options.source)
 
 
-def gather(pages: Sequence[Page], clones: Path, out: Path) -> None:
-    """Write every member that can be cut, and the manifest; what cannot is logged.
+def gather(
+    pages: Sequence[Page], clones: Path, out: Path, only: Sequence[str] | None = None
+) -> None:
+    """Write every member that can be cut, and after each page the manifest.
 
-    A face that an earlier page shows as well is left out of the later one.
+    What cannot be cut is logged, a face that an earlier page shows as well is left out, and files
+    that are there already are kept as they are.
     """
-    drawn, rows, seen = splits(pages), list[dict[str, Any]](), set[tuple[str, Cut]]()
+    drawn, seen = splits(pages), set[tuple[str, Cut]]()
+    out.mkdir(parents=True, exist_ok=True)
     for page in pages:
         clone = clones / page.source.replace("/", "+")
+        if only and page.source not in only:
+            continue
         if not clone.is_dir():
             _log.warning("%s: no clone", page.source)
             continue
-        rows += _page(page, clone, out, drawn[page.source], seen)
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        rows = list(_page(page, clone, out, drawn[page.source], seen))
+        _log.info("%s: %d faces", page.source, len(rows))
+        _write(out / MANIFEST, page.source, rows)
+
+
+def _write(manifest: Path, source: str, rows: list[dict[str, Any]]) -> None:
+    """The lines of one page anew; those of others stay."""
+    if manifest.exists():
+        with manifest.open(newline="", encoding="utf-8") as file:
+            rows = [line for line in csv.DictReader(file) if line["source"] != source] + rows
+    part = manifest.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+    part.replace(manifest)
 
 
 def _page(
@@ -76,7 +93,10 @@ def _page(
             if member.file.lower().endswith(_STILLS):
                 about = _still(data, member, out / f"{stem}.png")
             else:
-                about = _clip(member, data, out / f"{stem}.mkv")
+                target = out / f"{stem}.mkv"
+                if not target.exists():
+                    _clip(member, data, target)
+                about = _described(target)
         except (av.FFmpegError, OSError, ValueError) as error:
             _log.warning("%s: %s: %s", page.source, member.file, error)
             continue
@@ -105,7 +125,6 @@ def _still(data: bytes, member: Member, target: Path) -> dict[str, Any]:
     # Boxes of a few pages lie in pictures larger than Pillow warns of; none is a bomb.
     image = Picture.open(io.BytesIO(data)).convert("RGB")
     image = image.crop(member.cut.box(image.width, image.height))
-    target.parent.mkdir(parents=True, exist_ok=True)
     image.thumbnail((WIDEST, WIDEST))
     image.save(target)
     return {
@@ -116,12 +135,11 @@ def _still(data: bytes, member: Member, target: Path) -> dict[str, Any]:
     }
 
 
-def _clip(member: Member, data: bytes, target: Path) -> dict[str, Any]:
+def _clip(member: Member, data: bytes, target: Path) -> None:
     """Write the first seconds of the cut, every pixel as it was decoded."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".part.mkv")
     with av.open(str(partial), "w") as out:
-        stream, count, rate = None, 0, Fraction(25)
+        stream = None
         for number, (pixels, rate) in enumerate(_shown(member.file, data)):
             if number >= _SECONDS * rate:
                 break
@@ -135,20 +153,25 @@ def _clip(member: Member, data: bytes, target: Path) -> dict[str, Any]:
             scaled = frame.reformat(stream.width, stream.height, "rgb24")
             scaled.pts, scaled.time_base = number, 1 / rate
             out.mux(stream.encode(scaled))
-            count += 1
         if stream is None:
             raise ValueError("no picture")
         out.mux(stream.encode(None))
-        width, height = stream.width, stream.height
     partial.rename(target)
-    return {
-        "path": target.name,
-        "kind": "video",
-        "width": width,
-        "height": height,
-        "fps": round(float(rate), 3),
-        "duration_s": round(float(count / rate), 3),
-    }
+
+
+def _described(clip: Path) -> dict[str, Any]:
+    with av.open(str(clip), "r") as container:
+        video = container.streams.video[0]
+        rate = video.average_rate or Fraction(25)
+        count = sum(1 for packet in container.demux(video) if packet.size)
+        return {
+            "path": clip.name,
+            "kind": "video",
+            "width": video.width,
+            "height": video.height,
+            "fps": round(float(rate), 3),
+            "duration_s": round(float(count / rate), 3),
+        }
 
 
 def _even(pixels: Pixels, box: Box) -> Pixels:
@@ -171,7 +194,7 @@ def _shown(name: str, data: bytes) -> Iterator[tuple[Pixels, Fraction]]:
                 rate = Fraction(1000, int(image.info.get("duration") or 40))
                 yield np.asarray(image.convert("RGB")), rate
         return
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         video = container.streams.video[0]
         rate = video.average_rate or Fraction(25)
         step = max(1, round(rate / _RATE))
