@@ -52,10 +52,15 @@ class Contrast(nn.Module):
         found = []
         for picture in (luma, 255 * faces[:, :1] - luma):
             soft = [picture]
-            soft += [functional.avg_pool2d(picture, n, 1, n // 2) for n in _WIDTHS]
+            soft += [self._blurred(picture, n) for n in _WIDTHS]
             bands = [a - b for a, b in zip(soft[:-1], soft[1:], strict=True)]
             found += [self._ratio(band, *self._weights[SIDE]) for band in bands]
         return found
+
+    @staticmethod
+    def _blurred(picture: Tensor, width: int) -> Tensor:
+        # Zeros beyond the edge would be detail that nobody filmed.
+        return functional.avg_pool2d(picture, width, 1, width // 2, count_include_pad=False)
 
     @staticmethod
     def _ratio(values: Tensor, inner: Tensor, around: Tensor) -> Tensor:

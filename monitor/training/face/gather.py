@@ -200,4 +200,4 @@ def _shown(name: str, data: bytes) -> Iterator[tuple[Pixels, Fraction]]:
         step = max(1, round(rate / _RATE))
         for number, frame in enumerate(container.decode(video)):
             if number % step == 0:
-                yield frame.to_ndarray(format="rgb24"), rate / step
+                yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), rate / step

@@ -47,7 +47,8 @@ def signs(
     """Draw and look: `crops` of the album's files, `genuine` of other people."""
     rng = np.random.default_rng(seed)
     shown = list(_pairs(files, crops, rng))
-    real, fake = (_seen([pair[i] for pair in shown], session) for i in (0, 1))
+    real = _seen([own for own, _, _ in shown], session)
+    fake = _seen([forged for _, forged, _ in shown], session)
     names = [(file.source, file.pair) for _, _, file in shown]
     count = {name: names.count(name) for name in set(names)}
     own = [
