@@ -32,7 +32,7 @@ from monitor.training.prepare import (
 )
 from monitor.training.reload import reload_network
 from monitor.training.reports import add_reports
-from monitor.training.second import export_second, fit_head, fit_rule
+from monitor.training.second import LINES, export_second, fit_head, fit_rule
 from monitor.training.speechgate import batched
 from monitor.training.store import exists
 from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
@@ -132,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     second.add_argument("wheels", type=Path, help="folder of the two pinned wheels")
     second.add_argument("--shards", type=int, default=SHARDS, help="of 64 training windows each")
+    second.add_argument(
+        "--minutes", type=float, default=0.0, help="of tuning the encoder; 0 leaves it as it came"
+    )
+    second.add_argument("--name", default="tuned", help="folder of the run inside the work folder")
+    second.add_argument("--threads", type=int, default=plan.threads)
     second.add_argument("--out", type=Path, help="default: second.onnx beside the model")
     second.set_defaults(run=_second)
 
@@ -219,13 +224,15 @@ def _second(options: argparse.Namespace) -> None:
     network = Listener(make_encoder(read_wheels(options.wheels)))
     network.begin(fit_head(features), features)
     speech = open_speech(options.work)
-    development = DevelopmentSet(speech)
     if options.minutes:
         library, run = load_library(options.work, speech), options.work / options.name
         _stop_as_by_keyboard()
-        tune(network, library, run, options.minutes, options.threads, development.measure)
+        tune(
+            network, library, run, options.minutes, options.threads, DevelopmentSet(speech).measure
+        )
         network = load_listener(run / BEST)
     network = network.eval()
+    development = DevelopmentSet(speech, channels=LINES)
     first = reload_network(options.model, 1, []).eval()
     rule, found = fit_rule(development, development.scores(first), development.scores(network))
     path = options.out or options.model.with_name("second.onnx")

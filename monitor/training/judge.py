@@ -1,6 +1,6 @@
 """The development sources, measured while training to choose the checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,15 @@ class JudgedSource:
 class DevelopmentSet:
     """The first full window of every development recording, in every channel."""
 
-    def __init__(self, speech: AudioStore, split: Split = Split.DEV, source: str = "") -> None:
-        """The recordings of a split, or those of one source of it. ValueError: none is usable."""
+    def __init__(
+        self,
+        speech: AudioStore,
+        split: Split = Split.DEV,
+        source: str = "",
+        channels: Sequence[str] = CHANNELS,
+    ) -> None:
+        """The recordings of a split, or those of one source of it, by each of the channels that
+        `through` knows. ValueError: none is usable."""
         self.rows: list[Row] = []
         windows = []
         for index, row in enumerate(speech.rows):
@@ -48,7 +55,7 @@ class DevelopmentSet:
             raise ValueError(f"no source of {split} has {MIN_WINDOWS} windows of either label")
         self._variants = {
             channel: np.stack([through(window, channel) for window in windows])
-            for channel in CHANNELS
+            for channel in channels
         }
 
     def _sources(self) -> list[JudgedSource]:
@@ -59,6 +66,11 @@ class DevelopmentSet:
             for name in np.unique(names)
         ]
         return [it for it in found if min(len(it.human), len(it.fake)) >= MIN_WINDOWS]
+
+    @property
+    def fake(self) -> NDArray[np.bool_]:
+        """Which windows are synthetic, in the order of `rows`."""
+        return np.array([bool(row["fake"]) for row in self.rows])
 
     def windows(self, channel: str) -> Waveform:
         """What a channel leaves of the windows, (windows, samples), in the order of `rows`."""
