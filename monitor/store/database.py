@@ -225,7 +225,9 @@ def _migrate(connection: Connection) -> None:
 def _reason(error: Exception) -> str:
     said = str(getattr(error, "orig", None) or error).lower()
     own = isinstance(error, StatementError) and not isinstance(error, DBAPIError)
-    if own or isinstance(error, IntegrityError | DataError) or "binding parameter" in said:
+    # What the drivers say of a value before they send it: sqlite3, and asyncpg.
+    unfit = "binding parameter" in said or "invalid input for query argument" in said
+    if own or unfit or isinstance(error, IntegrityError | DataError):
         return ROW
     if "locked" in said or "busy" in said or isinstance(error, PoolTimeout):
         return "locked"

@@ -1,8 +1,8 @@
 """The second look as training sees it: Whisper's lower blocks, tuned under a head of statistics.
 
 The published encoder was made to say what is said; tuning it on voices and imitations begins where
-the linear rule on the frozen features ends (arXiv 2306.01428 tunes the smallest encoder whole). What
-that brought is in models/voice/card.md: on as few pages it learns them by heart.
+the linear rule on the frozen features ends (arXiv 2306.01428 tunes the smallest encoder whole). On
+as few pages as there are it learns them by heart: models/voice/card.md.
 """
 
 import copy

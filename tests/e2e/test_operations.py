@@ -71,7 +71,7 @@ def test_an_alert_reaches_prometheus_and_a_failing_webhook(
                       "monitor_alerts_allowed", "monitor_store_failures",
                       "monitor_store_dropped", "monitor_evidence_bundles",
                       "monitor_pauses", "monitor_anomalies", "monitor_task_failures",
-                      "monitor_voice_looks"}  # fmt: skip
+                      "monitor_voice_looks", "monitor_refusals"}  # fmt: skip
             assert set(documented) - exposed <= absent
             assert not any(call in str(labels) for labels, _ in prometheus.query('{job!=""}'))
             exemplars = prometheus.get(

@@ -66,6 +66,8 @@ def test_a_described_sender_is_heard_lost_and_heard_again(
         assert (taken.json()["reason"], taken.json()["field"]) == ("in_use", "sdp")
         sending.kill()
         wait_until(lambda: service.log("source connection failed"), 20, "the loss in the log")
+        # Short silence may be a pause of the sender's; what lasts is lost.
+        wait_until(lambda: service.verdict(call)["seconds"]["lost"] >= 1, 30, "lost seconds")
         sending.start()
         service.wait_verdict(call, before["scored"] + 4, 40)
     assert service.verdict(call)["seconds"]["lost"] >= 1

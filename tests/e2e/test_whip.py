@@ -59,7 +59,7 @@ def post(service: Service, sdp: str, **headers: str) -> httpx.Response:
     return service.http.post("/whip", content=sdp, headers={**SDP, **headers})
 
 
-@pytest.mark.parametrize("codec", ["video/VP8", "video/H264"])
+@pytest.mark.parametrize("codec", ["video/VP8", "video/H264", "video/VP9", "video/AV1"])
 def test_a_session_from_offer_to_delete(service: Service, page: Page, codec: str) -> None:
     answer = post(service, offer(page, codec))
     assert answer.status_code == 201, answer.text
@@ -75,11 +75,15 @@ def test_a_session_from_offer_to_delete(service: Service, page: Page, codec: str
     assert service.call(call)["ended"] == "ended"
 
 
-@pytest.mark.parametrize("codec", ["video/AV1", "video/VP9"])
+def unreceivable(sdp: str) -> str:
+    """An offer of H.265, which Chromium makes only where it has hardware for it."""
+    return sdp.replace(" VP8/90000", " H265/90000")
+
+
 def test_a_video_that_cannot_be_received_does_not_cost_the_voice(
-    service: Service, page: Page, codec: str
+    service: Service, page: Page
 ) -> None:
-    answer = post(service, offer(page, codec))
+    answer = post(service, unreceivable(offer(page, "video/VP8")))
     assert answer.status_code == 201, answer.text
     assert "m=video 0 " in answer.text
     page.evaluate(ANSWER, answer.text)
@@ -88,7 +92,7 @@ def test_a_video_that_cannot_be_received_does_not_cost_the_voice(
     service.wait_verdict(call, scored=2, timeout=20)
     (said,) = [r for r in service.log("not as it should be") if r["call"] == call]
     assert (said["kind"], said["field"]) == ("section", "m=video")
-    assert codec.rpartition("/")[2].lower() in said["detail"]
+    assert "h265" in said["detail"]
     assert service.http.delete(location).status_code == 200
 
 
@@ -182,7 +186,7 @@ def test_bad_offers_are_problems_that_name_the_cause(service: Service, page: Pag
     running = post(service, good)
     page.evaluate(ANSWER, running.text)
     cases = {
-        "VP9 alone": (offer(page, "video/VP9", audio=False), 422, "vp9"),
+        "H.265 alone": (unreceivable(offer(page, "video/VP8", audio=False)), 422, "h265"),
         "not SDP": ("hello", 400, "v=0"),
         "cut off": (good[:100], 422, "no m=audio"),
         "recvonly": (good.replace("a=sendonly", "a=recvonly"), 422, "sends media"),
