@@ -194,6 +194,31 @@ def tolerant(read: Iterator[Message]) -> Iterator[Message]:
         yield error.anomaly
 
 
+class Events:
+    """What parsers of JSON events share: whoever sends bytes means text, and closing is enough."""
+
+    def text(self, data: str) -> Iterator[Message]:
+        """Read an event."""
+        if data.strip():
+            yield from tolerant(self._event(data))
+
+    def binary(self, data: bytes) -> Iterator[Message]:
+        """Read an event that came as bytes: a proxy may not know the difference."""
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            yield Anomaly(AnomalyKind.MESSAGE, "message", "binary, but text is due")
+            return
+        yield from self.text(text)
+
+    def farewell(self, error: str | None) -> str | None:
+        """Say nothing."""
+        return None
+
+    def _event(self, data: str) -> Iterator[Message]:
+        raise NotImplementedError
+
+
 def read_object(text: str, field: str = "message") -> dict[str, Any]:
     """Read a JSON object; raises MessageError."""
     try:

@@ -12,6 +12,7 @@ from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     Begin,
     Ended,
+    Events,
     Message,
     MessageError,
     Packet,
@@ -19,7 +20,6 @@ from monitor.ingest.dialect import (
     child,
     number,
     read_object,
-    tolerant,
     unpack,
     word,
 )
@@ -31,7 +31,7 @@ _MOST = 1000
 """Tags of one meeting."""
 
 
-class JitsiParser:
+class JitsiParser(Events):
     """Reads one meeting's export."""
 
     def __init__(self) -> None:
@@ -42,24 +42,6 @@ class JitsiParser:
     def opening(self) -> Iterator[Message]:
         """Begin: endpoints are told of when they are heard."""
         yield Begin("", (), meeting=True)
-
-    def text(self, data: str) -> Iterator[Message]:
-        """Read an event."""
-        if data.strip():
-            yield from tolerant(self._event(data))
-
-    def binary(self, data: bytes) -> Iterator[Message]:
-        """Read an event that came as bytes."""
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            yield Anomaly(AnomalyKind.MESSAGE, "message", "binary, but text is due")
-            return
-        yield from self.text(text)
-
-    def farewell(self, error: str | None) -> str | None:
-        """Say nothing: closing is enough."""
-        return None
 
     def _event(self, data: str) -> Iterator[Message]:
         message = read_object(data)

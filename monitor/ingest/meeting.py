@@ -9,6 +9,7 @@ from monitor.ingest.anomaly import Anomaly, AnomalyKind
 from monitor.ingest.dialect import (
     Begin,
     Ended,
+    Events,
     Left,
     Message,
     MessageError,
@@ -16,7 +17,6 @@ from monitor.ingest.dialect import (
     number,
     rate_of,
     read_object,
-    tolerant,
     unpack,
     word,
 )
@@ -105,7 +105,7 @@ _WEBCAM = frozenset({"", "webcam"})
 _MIXED = "all voices come as one, of an unnamed participant; ask for each one's own"
 
 
-class MeetingParser:
+class MeetingParser(Events):
     """Reads one stream of such a platform."""
 
     def __init__(self, dialect: MeetingDialect) -> None:
@@ -118,24 +118,6 @@ class MeetingParser:
     def opening(self) -> Iterator[Message]:
         """Begin: who is there is told by who is heard."""
         yield Begin("", (), meeting=True)
-
-    def text(self, data: str) -> Iterator[Message]:
-        """Read an event."""
-        if data.strip():
-            yield from tolerant(self._event(data))
-
-    def binary(self, data: bytes) -> Iterator[Message]:
-        """Read an event that came as bytes."""
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            yield Anomaly(AnomalyKind.MESSAGE, "message", "binary, but text is due")
-            return
-        yield from self.text(text)
-
-    def farewell(self, error: str | None) -> str | None:
-        """Say nothing: closing is enough."""
-        return None
 
     def _event(self, data: str) -> Iterator[Message]:
         dialect = self._dialect

@@ -14,6 +14,7 @@ from monitor.ingest.dialect import (
     Chunk,
     Early,
     Ended,
+    Events,
     Message,
     MessageError,
     Packet,
@@ -22,7 +23,6 @@ from monitor.ingest.dialect import (
     number,
     rate_of,
     read_object,
-    tolerant,
     unpack,
     word,
 )
@@ -72,7 +72,7 @@ _MOST_NAMES = 16
 """Tracks of one stream."""
 
 
-class JsonParser:
+class JsonParser(Events):
     """Reads one stream of such a platform."""
 
     def __init__(self, dialect: JsonDialect) -> None:
@@ -94,31 +94,12 @@ class JsonParser:
         """Say nothing: `start` tells."""
         return iter(())
 
-    def text(self, data: str) -> Iterator[Message]:
-        """Read an event."""
-        yield from tolerant(self._event(data))
-
-    def binary(self, data: bytes) -> Iterator[Message]:
-        """Read an event that came as bytes: a proxy may not know the difference."""
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            yield Anomaly(AnomalyKind.MESSAGE, "message", "binary, but text is due")
-            return
-        yield from self.text(text)
-
-    def farewell(self, error: str | None) -> str | None:
-        """Say nothing: closing is enough."""
-        return None
-
     @property
     def _described(self) -> bool:
         """Whether it is known what the sound is."""
         return self._codec is not None or self._packets is not None
 
     def _event(self, data: str) -> Iterator[Message]:
-        if not data.strip():
-            return
         message = read_object(data)
         event = word(message, "event")
         if event == "media":
