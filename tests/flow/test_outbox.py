@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -190,22 +190,33 @@ def counted(post: Post) -> int:
     return post.begun[0]
 
 
-def missing_table(file: Path) -> Callable[[], object]:
-    with sqlite3.connect(file, timeout=20) as database:
-        database.execute("alter table messages rename to messages_x")
-    return lambda: _mend(file)
+async def run(file: Path, statement: str) -> tuple[int, ...] | None:
+    """First row that another connection gets.
+
+    In a thread: the service may have a transaction open that only the loop brings to its end.
+    """
+
+    def once() -> tuple[int, ...] | None:
+        with closing(sqlite3.connect(file, timeout=20)) as database, database:
+            row: tuple[int, ...] | None = database.execute(statement).fetchone()
+            return row
+
+    return await asyncio.to_thread(once)
 
 
-def _mend(file: Path) -> None:
-    with sqlite3.connect(file, timeout=20) as database:
-        database.execute("alter table messages_x rename to messages")
+async def take_table_away(file: Path) -> None:
+    await run(file, "alter table messages rename to messages_x")
+
+
+async def put_table_back(file: Path) -> None:
+    await run(file, "alter table messages_x rename to messages")
 
 
 async def test_an_alert_outlives_a_table_that_is_missing_for_a_while(tmp_path: Path) -> None:
     post, desk = Post(tmp_path), Told()
     post.to(desk)
     async with post.running() as outbox:
-        mend = missing_table(post.file)
+        await take_table_away(post.file)
         for n in range(1, 6):
             outbox.alert(alert(n))
         await until(lambda: len(desk.taken) == 5)
@@ -215,7 +226,7 @@ async def test_an_alert_outlives_a_table_that_is_missing_for_a_while(tmp_path: P
             lambda: post.value("monitor_store_failures_total", reason="other") >= refused + 3
         )
         assert post.value("monitor_store_dropped_total", kind="alert") == 0
-        mend()
+        await put_table_back(post.file)
         assert await outbox.drain(60)
         assert len(await post.store.alerts.latest(10)) == 5
         await until(lambda: post.delivered() == 5)
@@ -228,8 +239,9 @@ async def test_alerts_are_told_of_whose_database_is_damaged(tmp_path: Path) -> N
     async with post.running() as outbox:
         outbox.alert(alert(1))
         await until(lambda: post.delivered() == 1)
-        with sqlite3.connect(post.file, timeout=20) as database:
-            database.execute("pragma wal_checkpoint(truncate)")
+        # What still lay in the log would outlive the damage to the file.
+        while await run(post.file, "pragma wal_checkpoint(truncate)") != (0, 0, 0):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         with post.file.open("r+b") as file:
             for at in range(4096, file.seek(0, 2), 4096):
                 file.seek(at)
@@ -245,13 +257,13 @@ async def test_an_uncommitted_alert_is_tried_until_it_is_taken(tmp_path: Path) -
     post, desk = Post(tmp_path), Told(problems=["status 500"] * 2)
     post.to(desk)
     async with post.running() as outbox:
-        mend = missing_table(post.file)
+        await take_table_away(post.file)
         outbox.alert(alert(1))
         outbox.alert(alert(2))
         await until(lambda: len(desk.taken) == 2)
         assert desk.taken == [("c", 1), ("c", 2)]
         assert post.attempts("failed") == 2
-        mend()
+        await put_table_back(post.file)
 
 
 async def test_an_alert_is_not_written_after_notes_that_wait(tmp_path: Path) -> None:
