@@ -124,7 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--name", nargs="+", default=["run"], help="a run; several that began alike are averaged"
     )
-    export.add_argument("--start", type=Path, help="instead of a run: a file to export anew")
+    export.add_argument(
+        "--start", type=Path, nargs="+",
+        help="instead of a run: a file to export anew; several of one origin are averaged",
+    )  # fmt: skip
     export.set_defaults(run=_export)
 
     second = stages.add_parser(
@@ -210,7 +213,8 @@ def _stop_as_by_keyboard() -> None:
 
 def _export(options: argparse.Namespace) -> None:
     if options.start:
-        network = reload_network(options.start, 1, [])
+        # As exported: statistics of different runs are no common ground, folded weights are.
+        network = averaged([reload_network(path, 1, []) for path in options.start])
     else:
         network = averaged([load_network(options.work / name / BEST) for name in options.name])
     difference = export_network(network, options.model)
