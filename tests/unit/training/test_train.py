@@ -1,6 +1,7 @@
 """A toy run end to end: it learns, resumes, exports, and the file agrees with the network."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from monitor.inference.catalogue import sha256
 from monitor.inference.onnx import Session
+from monitor.training.__main__ import main
 from monitor.training.ablation import left_out
 from monitor.training.average import averaged
 from monitor.training.batches import BatchMaker, BatchPlan
@@ -146,6 +148,31 @@ def test_training_goes_on_from_a_file(run: Path, library: Library, tmp_path: Pat
     with torch.no_grad():
         settled, moving = again.eval()(waveform), again.train()(waveform)
     assert np.corrcoef(settled.numpy(), moving.numpy())[0, 1] > 0.8
+
+
+def test_exported_files_are_averaged_in_the_file(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    files = {"a": load_network(run / BEST), "b": load_network(run / BEST)}
+    with torch.no_grad():
+        for weight in files["b"].parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    for name, network in files.items():
+        export_network(network, tmp_path / f"{name}.onnx")
+    starts = [str(tmp_path / f"{name}.onnx") for name in files]
+    out = str(tmp_path / "mean.onnx")
+    monkeypatch.setattr(sys, "argv", ["", "voice-export", "--model", out, "--start", *starts])
+    main()
+    first, other, mean = (_weights(tmp_path / f"{name}.onnx") for name in ("a", "b", "mean"))
+    assert mean.keys() == first.keys()
+    for name, value in mean.items():
+        np.testing.assert_allclose(value, (first[name] + other[name]) / 2, atol=1e-6)
+
+
+def _weights(path: Path) -> dict[str, np.ndarray]:
+    found = {it.name: onnx.numpy_helper.to_array(it) for it in onnx.load(path).graph.initializer}
+    return {name: it for name, it in found.items() if it.dtype == np.float32}
 
 
 def test_other_files_are_no_start(tmp_path: Path) -> None:
