@@ -157,7 +157,7 @@ def test_exported_files_are_averaged_in_the_file(
     files = {"a": load_network(run / BEST), "b": load_network(run / BEST)}
     with torch.no_grad():
         for weight in files["b"].parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
+            weight.add_(0.01 * torch.randn_like(weight))
     for name, network in files.items():
         export_network(network, tmp_path / f"{name}.onnx")
     starts = [str(tmp_path / f"{name}.onnx") for name in files]
