@@ -11,6 +11,8 @@ _SILENT = 1e-10
 _LOWEST_HZ = 75.0
 """Below it there is no voice: the deepest have their fundamental at about 80 Hz."""
 _COARSE = 8
+_MEAN = np.full(_COARSE, 1 / _COARSE, np.float32)
+"""As a product: numpy takes the mean of so short rows ten times as long."""
 _LET_BE = 0.01
 """Share of a window's power below the voice that is let be: no measure moves by as much as it
 differs between windows, and most telephones send so much."""
@@ -47,7 +49,7 @@ def _low_share(samples: Waveform) -> float:
     if not n:
         return 0.0
     # An eighth of the samples is enough to look at so low frequencies.
-    coarse = samples[:n].reshape(-1, _COARSE).mean(axis=1)
+    coarse = samples[:n].reshape(-1, _COARSE) @ _MEAN
     power = np.square(np.abs(np.fft.rfft(coarse * _bell(len(coarse)))))
     low = power[: round(_LOWEST_HZ * n / SAMPLE_RATE)].sum()
     # By Parseval, for half a spectrum and a Hann window, which keeps 3/8 of the power.

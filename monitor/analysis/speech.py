@@ -92,7 +92,9 @@ class SpeechMeter:
         voice = quality.of_voice(window.samples)
         level = quality.level_dbfs(voice)
         # An offset or hum makes networks hear speech where there is none, and fakes.
-        if quality.level_dbfs(window.samples) - level > _SPOILT_DB:
+        if voice is not window.samples and (
+            quality.level_dbfs(window.samples) - level > _SPOILT_DB
+        ):
             window = replace(window, samples=voice)
         samples = np.concatenate([self._rest, window.samples[max(0, fresh - start) :]])
         for probability in self._stream.probabilities(samples):

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Sequence
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
@@ -12,34 +11,21 @@ from monitor import log
 from monitor.ingest.convert import VideoSampler, seconds
 from monitor.ingest.header import Part
 from monitor.ingest.picturecodec import bound
+from monitor.ingest.recordedsound import MISSING_TAIL, RecordedSound
 from monitor.ingest.recording import Damage, Decoded, cause, decoded
 from monitor.ingest.timeline import Timeline
 from monitor.ingest.voices import Track, Voices
 from monitor.protocols import Intake, SourceError
 from monitor.types import (
-    SAMPLE_RATE,
-    AudioFrame,
     ChannelChoice,
     Gap,
     LostReason,
     Span,
     Tracks,
     VideoFrame,
-    Waveform,
 )
 
 _log = log.get(__name__)
-
-_MISSING_TAIL = 1.0
-"""Seconds that a stated duration may exceed the media by: containers round, encoders pad."""
-_UNEVEN = 0.5
-"""Seconds by which sound may begin after the rest, or end before it, without a word."""
-_LONGEST_PAUSE = 10.0
-"""Seconds of unsent silence that are filled in."""
-_SEEN_HZ = 2.0
-"""Pictures a second that say: the file is well here, this track has nothing."""
-_SKIPPED_SHARE = 0.25
-"""Share of its usual bytes that must have been passed over for a hole to count as damage."""
 
 
 class Playback:
@@ -67,7 +53,7 @@ class Playback:
         self._stopped = stopped
         self._progress = progress
         self._timeline = Timeline()
-        self._sound: _Sound | None = None
+        self._sound: RecordedSound | None = None
         self._participants: tuple[str, ...] = (participant,)
         self._announced = False
         self._damaged = 0
@@ -93,7 +79,7 @@ class Playback:
             return
         if audio is not None and self._sound is None:
             voices = Voices(self._participant, self._choice, audio.codec_context.channels)
-            self._sound = _Sound(voices, self._intake, self._timeline)
+            self._sound = RecordedSound(voices, self._intake, self._timeline)
             self._participants = voices.participants
         if not self._announced:
             self._announced = True
@@ -124,7 +110,7 @@ class Playback:
         missing -= max(0.0, origin or 0.0)
         if self._sound is not None:
             missing -= self._sound.end(self._timeline.end, missing)
-        if missing > _MISSING_TAIL:
+        if missing > MISSING_TAIL:
             self._cut_off(missing)
         elif self._fault:
             self._cut_off(0.0)
@@ -188,102 +174,6 @@ class Playback:
             self._timeline.sound("sound", None, end + missing - self._timeline.reached("sound"))
             if self._sound is not None:
                 self._sound.skip(end + missing)
-
-
-class _Sound:
-    """One track, handed on without a hole but those that are booked."""
-
-    def __init__(self, voices: Voices, intake: Intake, timeline: Timeline) -> None:
-        self._voices = voices
-        self._intake = intake
-        self._timeline = timeline
-        self._heard = 0.0
-        """Call seconds up to which sound or a gap was handed on."""
-        self._began = False
-        self.seen = 0
-        """Pictures since the last sound."""
-        self._begin = 0.0
-        """Call seconds at which the recording began that is played."""
-        self._position = self._skipped = 0
-        """Its bytes so far, and those that the demuxer passed over."""
-
-    @property
-    def different(self) -> bool:
-        """Whether channels with different voices were made one."""
-        return self._voices.different
-
-    def hear(self, item: Decoded, frame: av.AudioFrame) -> None:
-        length = frame.samples / frame.sample_rate
-        before = self._timeline.reached("sound")
-        start = self._timeline.sound("sound", item.at, length)
-        self._position, self._skipped = item.position, self._skipped + item.skipped
-        if start > before:
-            self._hole(start, item)
-        self._began, self.seen = True, 0
-        self._hand_on(self._voices.convert(frame))
-
-    def damage(self, damage: Damage) -> None:
-        """Book a packet that did not decode."""
-        if damage.length:
-            start = self._timeline.sound("sound", damage.at, damage.length)
-            self._gap(start + damage.length, LostReason.DAMAGED)
-
-    def end(self, end: float, missing: float) -> float:
-        """A recording is over: hand on what is held back, and book what lacks until `end`.
-
-        Of the seconds that are `missing` to what it states, return those that were damaged.
-        """
-        self._hand_on(self._voices.flush())
-        if end - self._heard > _UNEVEN:
-            self._gap(end, LostReason.ABSENT)
-        damaged = (
-            missing if missing > _MISSING_TAIL and self._is_damage(missing, self._skipped) else 0.0
-        )
-        if damaged:
-            # Frames are counted where timestamps are not kept: what was passed over counts nothing.
-            end = self._timeline.sound("sound", None, damaged) + damaged
-            self._gap(end, LostReason.DAMAGED)
-        self._begin, self._position, self._skipped = end, 0, 0
-        return damaged
-
-    def skip(self, end: float) -> None:
-        """Go on at call second `end`: what lies before it is booked."""
-        self._heard = self._begin = end
-
-    def _hole(self, start: float, item: Decoded) -> None:
-        hole = start - self._heard
-        if not self._began and not self._heard and start <= _UNEVEN:
-            self._heard = start
-        elif item.paused and hole <= _LONGEST_PAUSE:
-            self._hand_on(self._voices.flush())
-            silence = max(0, round((start - self._heard) * SAMPLE_RATE))
-            self._hand_on([np.zeros(silence, np.float32)] * len(self._voices.participants))
-        else:
-            damaged = item.counted or self._is_damage(hole, item.skipped)
-            self._gap(start, LostReason.DAMAGED if damaged else LostReason.ABSENT)
-
-    def _is_damage(self, hole: float, skipped: int) -> bool:
-        """Whether so many bytes may have been the sound of so many seconds."""
-        if self._heard == self._begin or self.seen > _SEEN_HZ * hole:
-            return False
-        usual = (self._position - self._skipped) / max(1.0, self._heard - self._begin)
-        return skipped > _SKIPPED_SHARE * usual * hole
-
-    def _gap(self, end: float, reason: LostReason) -> None:
-        self._hand_on(self._voices.flush())
-        if end > self._heard:
-            for participant in self._voices.participants:
-                gap = Gap(participant, Span(self._heard, end), reason)
-                self._intake.put_threadsafe(gap)
-            self._heard = end
-
-    def _hand_on(self, voices: Sequence[Waveform]) -> None:
-        start = self._heard
-        for participant, samples in zip(self._voices.participants, voices, strict=True):
-            if len(samples):
-                frame = AudioFrame(participant, start, samples)
-                self._intake.put_threadsafe(frame)
-                self._heard = frame.end
 
 
 def _origin(streams: Sequence[Stream]) -> float | None:

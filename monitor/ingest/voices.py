@@ -42,11 +42,17 @@ class Voices:
         """Whether what was made one were channels with different voices."""
         return self._mixed.different
 
-    def convert(self, frame: av.AudioFrame) -> list[Waveform]:
-        """Return what is ready, shape (samples,) for each participant; may be empty."""
-        if self._choice is ChannelChoice.MIX:
-            return [self._mixed.convert(frame)]
-        return self._apart(self._resampler.resample(frame))
+    def convert(self, *frames: av.AudioFrame) -> list[Waveform]:
+        """Return what is ready, shape (samples,) for each participant; may be empty.
+
+        Frames are alike and follow one another; how they are divided among calls changes nothing.
+        """
+        if self._choice is not ChannelChoice.MIX:
+            return self._apart(self._resampler.resample(*frames))
+        if frames[0].layout.nb_channels == 1:
+            return [self._mixed.convert(*frames)]
+        # What channels have in common is looked at piece by piece.
+        return [np.concatenate([self._mixed.convert(frame) for frame in frames])]
 
     def flush(self) -> list[Waveform]:
         """Return what is still held; what is converted next begins anew."""

@@ -76,6 +76,15 @@ def test_it_hears_what_the_published_file_hears(published: Path, seconds: float)
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
+def test_how_many_chunks_come_at_once_changes_nothing() -> None:
+    samples = speech(9)
+    whole = SpeechGate().stream().probabilities(samples)
+    stream = SpeechGate().stream()
+    step = CHUNK * 31
+    pieces = [stream.probabilities(samples[at : at + step]) for at in range(0, len(samples), step)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-7)
+
+
 def test_what_ships_is_what_the_command_makes(published: Path) -> None:
     shipped = (default_folder() / "speech" / "model.onnx").read_bytes()
     assert batched(published).SerializeToString() == shipped
