@@ -14,12 +14,22 @@ LONGEST_WAIT = 3600.0
 """Seconds for which a receiver is left alone because it asks for it."""
 
 
-def context(ca_file: str | None) -> ssl.SSLContext:
-    """TLS that checks certificates; raises ValueError for an unreadable file."""
+def context(ca_file: str | None, certificate: str | None = None) -> ssl.SSLContext:
+    """TLS that checks certificates; raises ValueError for an unreadable file.
+
+    `certificate` is a file with our own and its key, unencrypted.
+    """
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        made = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"{ca_file}: not a file of certificates") from error
+    if certificate is not None:
+        try:
+            # Without a password of nothing, OpenSSL would ask for one at the terminal.
+            made.load_cert_chain(certificate, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise ValueError(f"{certificate}: not a certificate with its key") from error
+    return made
 
 
 def client(ca_file: str | None) -> httpx.AsyncClient:

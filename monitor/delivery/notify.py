@@ -11,13 +11,13 @@ class NotifyDestination:
     """One service; one apprise object each, so that a retry never repeats to another."""
 
     def __init__(self, url: str) -> None:
-        """Raise ValueError, without the URL, for one that apprise does not know."""
-        try:
-            # Here and not above: an extra, and it takes a while to load.
-            import apprise
-        except ModuleNotFoundError as error:
-            needed = "needs the extra `notify`: pip install 'deepfake-monitor[notify]'"
-            raise ValueError(needed) from error
+        """Raise ValueError, without the URL, for one that apprise does not know.
+
+        Raises ModuleNotFoundError without the extra.
+        """
+        # Here and not above: an extra, and it takes a while to load.
+        import apprise
+
         # In memory: apprise would else keep files of its own.
         asset = apprise.AppriseAsset(app_id="deepfake-monitor", storage_mode="memory")
         self._apprise = apprise.Apprise(asset=asset)

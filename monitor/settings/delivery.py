@@ -1,7 +1,7 @@
 """Where alerts go."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -89,6 +89,81 @@ class Siem(Destination):
         parts = urlsplit(self.url)
         if parts.scheme in syslog and not parts.port:
             raise ValueError("url must name a port")
+        return self
+
+
+class Bus(Destination):
+    """A message broker."""
+
+    url: str
+    username: str | None = None
+    password: SecretStr | None = None
+    certificate: Path | None = None
+    """Our own certificate and its key, in one file, for brokers that ask for one."""
+    _schemes: ClassVar[tuple[str, ...]]
+
+    @field_validator("url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        parts = urlsplit(_url(value, cls._schemes))
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("url must hold no credentials: use username and password")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("url must end with the host or the port")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.password is not None and self.username is None:
+            raise ValueError("password needs a username")
+        return self
+
+
+class Mqtt(Bus):
+    """An MQTT 5 broker (extra `mqtt`): a CloudEvent for each alert message."""
+
+    _schemes = ("mqtt", "mqtts")
+    name: str = Field("mqtt", pattern=_NAME)
+    url: str
+    """mqtt://HOST or mqtts://HOST, with or without a port."""
+    topic: str = Field("deepfake-monitor/alerts", min_length=1, max_length=1024)
+    client_id: str = Field("", max_length=128)
+    """Empty: the broker chooses. Two processes must not share one: each would end the other."""
+
+    @field_validator("topic")
+    @classmethod
+    def _one_topic(cls, value: str) -> str:
+        if not value.isprintable() or set(value) & set("#+") or value.startswith("$"):
+            raise ValueError("topic must be one to publish to: no #, no +, no leading $")
+        return value
+
+
+class Nats(Bus):
+    """A NATS server with JetStream (extra `nats`): a CloudEvent for each alert message."""
+
+    _schemes = ("nats", "tls")
+    name: str = Field("nats", pattern=_NAME)
+    url: str
+    """nats://HOST or tls://HOST, with or without a port."""
+    subject: str = Field("deepfake-monitor.alerts", min_length=1, max_length=1024)
+    """A stream must take it."""
+    stream: str | None = Field(None, pattern=r"^[^\s.*>/\\]+$")
+    """The stream that must take it; others are refused."""
+    token: SecretStr | None = None
+
+    @field_validator("subject")
+    @classmethod
+    def _one_subject(cls, value: str) -> str:
+        if not value.isprintable() or " " in value or set(value) & set("*>"):
+            raise ValueError("subject must be one to publish to: no blank, no *, no >")
+        if not all(value.split(".")):
+            raise ValueError("subject must have no empty part between its dots")
+        return value
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if self.token is not None and self.username is not None:
+            raise ValueError("token and username exclude each other")
         return self
 
 

@@ -14,7 +14,7 @@ from pydantic_settings import (
 
 from monitor.settings.cluster import Cluster
 from monitor.settings.decision import Advising, Alarm, Allowed, Canary
-from monitor.settings.delivery import Alertmanager, Destination, Notify, Siem, Webhook
+from monitor.settings.delivery import Alertmanager, Destination, Mqtt, Nats, Notify, Siem, Webhook
 from monitor.settings.evidence import Evidence
 from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
 from monitor.settings.section import SettingsError, refuse_blank
@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     alertmanagers: tuple[Alertmanager, ...] = ()
     notify: tuple[Notify, ...] = ()
     siem: tuple[Siem, ...] = ()
+    mqtt: tuple[Mqtt, ...] = ()
+    nats: tuple[Nats, ...] = ()
     sources: tuple[Pull, ...] = ()
 
     @model_validator(mode="after")
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
     @property
     def destinations(self) -> tuple[Destination, ...]:
         """Everything that alerts are sent to."""
-        return (*self.webhooks, *self.alertmanagers, *self.notify, *self.siem)
+        return (
+            *self.webhooks, *self.alertmanagers, *self.notify, *self.siem, *self.mqtt, *self.nats,
+        )  # fmt: skip
 
     @classmethod
     def settings_customise_sources(

@@ -1,5 +1,6 @@
 """What becomes of an alert: real receivers, a service that is killed, and a disk that is full."""
 
+import asyncio
 import csv
 import io
 import subprocess
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from monitor.calibrate import find_recordings
 from tests.certificates import certificate
 from tests.e2e.conftest import SYNTHETIC
+from tests.e2e.rig.brokers import Listener, Mosquitto, NatsServer, key
 from tests.e2e.rig.peers import Alertmanager
 from tests.e2e.rig.process import wait_until
 from tests.e2e.rig.receiver import Receiver
@@ -61,7 +63,11 @@ def test_an_alert_reaches_everybody_and_is_reviewed(cameras: RtspServer, tmp_pat
         Alertmanager(tmp_path / "am", pager.url()) as alertmanager,
         Rsyslog(tmp_path / "tcp") as plain,
         Rsyslog(tmp_path / "tls", authority) as secure,
+        Mosquitto(tmp_path / "mqtt") as mqtt,
+        NatsServer(tmp_path / "nats") as nats,
     ):
+        listener = Listener(mqtt)
+        asyncio.run(nats.make_stream("ALERTS", "deepfake-monitor.>"))
         chat.status = 200
         chat_url = chat.url().replace("http://", "json://user:hunter2@")
         settings = (
@@ -84,6 +90,10 @@ url = "tcp://127.0.0.1:{plain.port}"
 name = "ocsf"
 url = "tls://127.0.0.1:{secure.port}"
 ca_file = "{authority}"
+[[mqtt]]
+url = "mqtt://127.0.0.1:{mqtt.port}"
+[[nats]]
+url = "nats://127.0.0.1:{nats.port}"
 [[advice.rules]]
 label = "vip*"
 review = "continue"
@@ -148,6 +158,17 @@ until = 2099-01-01T00:00:00Z
             assert one["found"]["Extensions"]["cs3"] == "step_up"
             events = secure.wait(len(told))
             assert {e["found"]["metadata"]["uid"] for e in events} == set(told)
+            # At least once: on a slow machine a message may come again.
+            published: set[str] = set()
+            while published < set(told):
+                published.add(key(listener.next()))
+            assert published == set(told)
+            listener.close()
+            stored = [headers["Nats-Msg-Id"] for headers, _ in nats.stored_now("ALERTS")]
+            assert sorted(stored) == sorted(told)
+            assert [k for k in stored if k.startswith(call)] == [
+                k for k in told if k.startswith(call)
+            ]
             # People are not called about allowed speech.
             assert chat.posts
             assert all(call in p.json()["message"] for p in chat.posts)

@@ -1,5 +1,6 @@
 """The service's own wiring of store, outbox and destinations."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def alerting(folder: Path, sink: MemorySink | None = None, **settings: Any) -> A
             "webhook 'webhook': /no/file",
         ),
         ({"notify": [{"url": "nosuch://hunter2@x/"}]}, "notify 'notify': not a URL"),
+        (
+            {"mqtt": [{"url": "mqtts://broker", "certificate": "/no/file"}]},
+            "mqtt 'mqtt': /no/file: not a certificate",
+        ),
+        ({"nats": [{"url": "tls://server", "ca_file": "/no/file"}]}, "nats 'nats': /no/file"),
         ({"store": {"url": "mysql://hunter2@x/"}}, "store"),
         ({"store": {"url": "hunter2"}}, "store.url: not a database URL"),
     ],
@@ -42,6 +48,24 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, settings: dict[str, Any], 
         alerting(tmp_path, **settings)
     assert named in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "module", "url"),
+    [
+        ("notify", "apprise", "json://host/"),
+        ("mqtt", "paho.mqtt.client", "mqtt://broker"),
+        ("nats", "nats.aio.client", "nats://server"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, module: str, url: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"monitor.delivery.{extra}", raising=False)
+    chosen: dict[str, Any] = {extra: [{"url": url}]}
+    with pytest.raises(SettingsError, match=rf"{extra} '{extra}': needs the extra `{extra}`"):
+        alerting(tmp_path, **chosen)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

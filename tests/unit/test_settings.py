@@ -45,6 +45,21 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("[[siem]]\nurl = 'tcp://log'\n", "siem.0"),
         ("[[siem]]\nformat = 'cef'\nurl = 'https://log/'\n", "siem.0"),
         ("[[siem]]\nname = 'Se cret'\nurl = 'tcp://log:1'\n", "siem.0.name"),
+        ("[[mqtt]]\nurl = 'tcp://broker'\n", "mqtt.0.url"),
+        ("[[mqtt]]\nurl = 'mqtt://bob:hunter2@broker'\n", "mqtt.0.url"),
+        ("[[mqtt]]\nurl = 'mqtts://broker/topic'\n", "mqtt.0.url"),
+        ("[[mqtt]]\nurl = 'mqtt://broker'\ntopic = 'a/#'\n", "mqtt.0.topic"),
+        ("[[mqtt]]\nurl = 'mqtt://broker'\ntopic = '$SYS/a'\n", "mqtt.0.topic"),
+        ("[[mqtt]]\nurl = 'mqtt://broker'\npassword = 'hunter2'\n", "mqtt.0"),
+        ("[[nats]]\nurl = 'ws://server'\n", "nats.0.url"),
+        ("[[nats]]\nurl = 'tls://hunter2@server'\n", "nats.0.url"),
+        ("[[nats]]\nurl = 'nats://server'\nsubject = 'a b'\n", "nats.0.subject"),
+        ("[[nats]]\nurl = 'nats://server'\nsubject = 'a..b'\n", "nats.0.subject"),
+        ("[[nats]]\nurl = 'nats://server'\nstream = 'a.b'\n", "nats.0.stream"),
+        (
+            "[[nats]]\nurl = 'nats://server'\nusername = 'a'\ntoken = 'hunter2'\n",
+            "nats.0",
+        ),
         ("[advice]\nreview = 'hang_up'\n", "advice.review"),
         ("[[allowed]]\nname = 'x'\nreason = 'y'\nparticipant = 'z'\n", "allowed.0.until"),
         (
@@ -67,6 +82,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None
         load(write(tmp_path, text))
     assert named in str(caught.value)
     assert SECRET not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -96,6 +112,8 @@ def test_secrets_of_destinations_and_the_database_do_not_show(tmp_path: Path) ->
         f'[[webhooks]]\nurl = "https://x"\nsecret = "{SECRET}"\nprevious_secrets = ["{SECRET}"]\n'
     )
     text += '[[notify]]\nurl = "slack://hunter2/x/y"\n'
+    text += '[[mqtt]]\nurl = "mqtts://broker"\nusername = "bob"\npassword = "hunter2"\n'
+    text += '[[nats]]\nurl = "tls://server"\ntoken = "hunter2"\n'
     text += '[store]\nurl = "postgresql://bob:hunter2@db/monitor"\n'
     shown = repr(load(write(tmp_path, text)))
     assert SECRET not in shown
