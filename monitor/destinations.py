@@ -58,7 +58,9 @@ def _build(chosen: tables.Destination, in_progress: Callable[[str], bool]) -> De
             return NotifyDestination(chosen.url.get_secret_value())
         case tables.Siem():
             host = socket.gethostname()
-            return SiemDestination(chosen.url, chosen.format, host, authorities)
+            return SiemDestination(
+                chosen.url, chosen.format, host, authorities, chosen.ocsf_version
+            )
         case tables.Mqtt():
             # Here and not above, like the next: extras.
             from monitor.delivery.mqtt import MqttBroker

@@ -32,10 +32,12 @@ _FACILITY = 13
 """Log audit."""
 _SYSLOG_SEVERITY = {AlarmState.REVIEW: 4, AlarmState.ALERT: 2}
 _READ = 4096
+OcsfVersion = Literal["1.4", "1.7"]
+"""The class is the same in both; receivers choose their schema by `metadata.version`."""
 
 
-def ocsf(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The alert as an OCSF 1.4 Detection Finding (class 2004)."""
+def ocsf(record: Mapping[str, Any], version: OcsfVersion = "1.4") -> dict[str, Any]:
+    """The alert as an OCSF Detection Finding (class 2004)."""
     action, tier = AlertAction(record["action"]), AlarmState(record["tier"])
     activity, activity_name = _ACTIVITY[action]
     severity, severity_name = _OCSF_SEVERITY[tier]
@@ -56,6 +58,7 @@ def ocsf(record: Mapping[str, Any]) -> dict[str, Any]:
         "status_id": status,
         "status": status_name,
         "message": _summary(record),
+        "is_alert": tier is AlarmState.ALERT,
         "finding_info": {
             "uid": record["id"],
             "title": "Suspected synthetic media",
@@ -64,7 +67,7 @@ def ocsf(record: Mapping[str, Any]) -> dict[str, Any]:
             "created_time": at,
         },
         "metadata": {
-            "version": "1.4.0",
+            "version": f"{version}.0",
             "uid": record["idempotency_key"],
             "correlation_uid": record["call"],
             "product": {
@@ -136,11 +139,13 @@ class SiemDestination:
         format_: Literal["ocsf", "cef"],
         host: str,
         ca_file: str | None = None,
+        version: OcsfVersion = "1.4",
     ) -> None:
         """`host` is what syslog messages call this machine."""
         parts = urlsplit(url)
         self._url = url
         self._format = format_
+        self._version = version
         self._host = host
         self._peer = (parts.hostname or "", parts.port or 0)
         self._tls = context(ca_file) if parts.scheme == "tls" else None
@@ -149,7 +154,7 @@ class SiemDestination:
     async def send(self, message: Message) -> None:
         """Send it; syslog's receiver says no more than that it has read to the end."""
         record = message.record
-        body = cef(record) if self._format == "cef" else _json(ocsf(record))
+        body = cef(record) if self._format == "cef" else _json(ocsf(record, self._version))
         if self._client is not None:
             headers = {"content-type": "application/json", "idempotency-key": message.key}
             response = await posted(self._client, self._url, body.encode(), headers)

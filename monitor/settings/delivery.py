@@ -79,11 +79,15 @@ class Siem(Destination):
 
     name: str = Field("siem", pattern=_NAME)
     format: Literal["ocsf", "cef"] = "ocsf"
+    ocsf_version: Literal["1.4", "1.7"] = "1.4"
+    """The schema that OCSF events follow and name."""
     url: str
     """tcp://HOST:PORT or tls://HOST:PORT for syslog, http:// or https:// for OCSF."""
 
     @model_validator(mode="after")
     def _check(self) -> "Siem":
+        if self.format == "cef" and "ocsf_version" in self.model_fields_set:
+            raise ValueError("ocsf_version is for the format ocsf")
         syslog = ("tcp", "tls")
         _url(self.url, syslog if self.format == "cef" else (*syslog, "http", "https"))
         parts = urlsplit(self.url)

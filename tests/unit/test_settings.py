@@ -44,6 +44,11 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("[[alertmanagers]]\nurl = 'am:9093'\n", "alertmanagers.0.url"),
         ("[[siem]]\nurl = 'tcp://log'\n", "siem.0"),
         ("[[siem]]\nformat = 'cef'\nurl = 'https://log/'\n", "siem.0"),
+        (
+            "[[siem]]\nformat = 'cef'\nurl = 'tcp://log:1'\nocsf_version = '1.7'\n",
+            "ocsf_version",
+        ),
+        ("[[siem]]\nurl = 'tcp://log:1'\nocsf_version = '1.6'\n", "siem.0.ocsf_version"),
         ("[[siem]]\nname = 'Se cret'\nurl = 'tcp://log:1'\n", "siem.0.name"),
         ("[[mqtt]]\nurl = 'tcp://broker'\n", "mqtt.0.url"),
         ("[[mqtt]]\nurl = 'mqtt://bob:hunter2@broker'\n", "mqtt.0.url"),

@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import replace
+from functools import cache
+from typing import get_args
 
 import pytest
-from py_ocsf_models.events.findings.detection_finding import DetectionFinding
+from jsonschema import Draft202012Validator
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from monitor import __version__, wire
-from monitor.delivery.siem import cef, ocsf, syslog
+from monitor.delivery.siem import OcsfVersion, cef, ocsf, syslog
 from monitor.types import AlarmState, AlertAction
 from tests.alerts import alert, allowed
 
@@ -52,12 +55,31 @@ def test_cef_leaves_out_what_is_not_known() -> None:
     assert fields(cef(wire.alert(allowed(found))))["cs4"] == "announcements"
 
 
+@cache
+def published(version: str) -> Draft202012Validator:
+    """The class as the schema's own publisher describes it."""
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(f"{version}.0"))
+    return Draft202012Validator(schema.get_class_schema("detection_finding"))
+
+
+@pytest.mark.parametrize("version", get_args(OcsfVersion))
+def test_the_published_schema_refuses_what_is_wrong(version: OcsfVersion) -> None:
+    event = ocsf(wire.alert(alert(1)), version)
+    for wrong in ({"severity_id": 42}, {"finding_info": {}}, {"is_alert": "yes"}, {"frown": 1}):
+        assert not published(version).is_valid(event | wrong), wrong
+
+
 @pytest.mark.parametrize("action", list(AlertAction))
 @pytest.mark.parametrize("tier", [AlarmState.REVIEW, AlarmState.ALERT])
-def test_ocsf_is_a_detection_finding(action: AlertAction, tier: AlarmState) -> None:
+@pytest.mark.parametrize("version", get_args(OcsfVersion))
+def test_ocsf_is_a_detection_finding(
+    version: OcsfVersion, action: AlertAction, tier: AlarmState
+) -> None:
     record = wire.alert(alert(1, tier, action=action))
-    event = ocsf(record)
-    DetectionFinding.model_validate(event)
+    event = ocsf(record, version)
+    published(version).validate(event)
+    assert event["metadata"]["version"] == f"{version}.0"
+    assert event["is_alert"] is (tier is AlarmState.ALERT)
     assert event["class_uid"] == 2004
     assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"]
     assert event["metadata"]["uid"] == record["idempotency_key"]
