@@ -65,7 +65,10 @@ def published(version: str) -> Draft202012Validator:
 @pytest.mark.parametrize("version", get_args(OcsfVersion))
 def test_the_published_schema_refuses_what_is_wrong(version: OcsfVersion) -> None:
     event = ocsf(wire.alert(alert(1)), version)
-    for wrong in ({"severity_id": 42}, {"finding_info": {}}, {"is_alert": "yes"}, {"frown": 1}):
+    wrongs: list[dict[str, object]] = [
+        {"severity_id": 42}, {"finding_info": {}}, {"is_alert": "yes"}, {"frown": 1},
+    ]  # fmt: skip
+    for wrong in wrongs:
         assert not published(version).is_valid(event | wrong), wrong
 
 
