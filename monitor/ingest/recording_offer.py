@@ -14,6 +14,7 @@ from aiosipua import SdpMessage, parse_sdp
 from aiosipua.sdp import MediaDescription
 
 from monitor.ingest.payload import SoundFormat, sound_format
+from monitor.ingest.srtp import Crypto, read_crypto
 
 LONGEST = 32 * 1024
 """Characters."""
@@ -30,33 +31,13 @@ _COMFORT_NOISE = 13
 """The payload type that needs no a=rtpmap (RFC 3551)."""
 _PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
 _SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})
-SUITES = {
-    "AES_CM_128_HMAC_SHA1_80": 30,
-    "AES_CM_128_HMAC_SHA1_32": 30,
-    "AEAD_AES_128_GCM": 28,
-    "AEAD_AES_256_GCM": 44,
-}
-"""SRTP suites that are taken (RFC 4568, RFC 7714), and the bytes of key and salt of each."""
 _LABEL = re.compile(r"[\x21-\x7e]{1,64}")
 _PARAMETERS = re.compile(r"[\w=;, -]{1,200}", re.A)
 _EVENTS = re.compile(r"[\d,-]{1,100}", re.A)
-_CRYPTO = re.compile(
-    r"(\d{1,9}) (\w{1,40}) inline:([A-Za-z0-9+/]{1,100}={0,2})(?:\|.{0,40})?", re.A
-)
 
 
 class SdpError(ValueError):
     """An offer that cannot be taken; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crypto:
-    """How a stream is encrypted (RFC 4568)."""
-
-    tag: str
-    suite: str
-    key: bytes
-    """Key and salt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +142,7 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
     formats = tuple(each for each in media.formats[:64] if re.fullmatch(r"[\w.*-]{1,32}", each))
     given = (media.attributes.get("label") or [""])[0].strip()
     label = given if _LABEL.fullmatch(given) else str(place + 1)
-    crypto = _crypto(media) if media.proto in _SECURE else None
+    crypto = read_crypto(media.attributes.get("crypto", [])) if media.proto in _SECURE else None
     codecs: dict[int, SoundFormat] = {}
     parameters: dict[int, str] = {}
     rates: dict[int, str] = {}
@@ -204,21 +185,6 @@ def _line(offer: SdpMessage, media: MediaDescription, place: int) -> Line:
         muxed="rtcp-mux" in media.attributes,
         offered=media.port > 0,
     )
-
-
-def _crypto(media: MediaDescription) -> Crypto | None:
-    """Return the first suite that is known, or None."""
-    for text in media.attributes.get("crypto", []):
-        found = _CRYPTO.fullmatch(text.strip())
-        if found is None or found[2] not in SUITES:
-            continue
-        try:
-            key = base64.b64decode(found[3] + "=" * (-len(found[3]) % 4), validate=True)
-        except ValueError:
-            continue
-        if len(key) == SUITES[found[2]]:
-            return Crypto(found[1], found[2], key)
-    return None
 
 
 def _other(label: str, taken: Container[str]) -> str:

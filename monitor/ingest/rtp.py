@@ -17,7 +17,8 @@ from monitor.ingest.aiortc_adapter import EncodedFrame
 from monitor.ingest.assembly import Assembly
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
-from monitor.ingest.rtpport import Networks, RtpPort
+from monitor.ingest.networks import Networks
+from monitor.ingest.rtpport import RtpPort
 from monitor.ingest.sdp import Description
 from monitor.ingest.sight import Sight
 from monitor.ingest.thread import run_in_own_thread

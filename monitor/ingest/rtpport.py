@@ -4,21 +4,19 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from collections.abc import Callable
 
 import pylibsrtp
 
 from monitor import log
 from monitor.ingest.aiortc_adapter import SenderReport
 from monitor.ingest.jitter import RtpPacket
-from monitor.ingest.recording_offer import Crypto
+from monitor.ingest.networks import Networks, within
+from monitor.ingest.srtp import Crypto
 from monitor.protocols import SourceError
 from monitor.refusals import refused
 
 _log = log.get(__name__)
-
-Networks = Sequence[IPv4Network | IPv6Network]
 
 TAKE_OVER = 0.5
 """Seconds for which a source must be silent before another takes its place."""
@@ -242,12 +240,6 @@ class _Reports(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if self._port.may_send(addr[0]):
             self._port.reported(data)
-
-
-def within(address: str, network: IPv4Network | IPv6Network) -> bool:
-    """Whether an address, as a socket gives it, lies in a network."""
-    found = ip_address(address.partition("%")[0])
-    return (getattr(found, "ipv4_mapped", None) or found) in network
 
 
 def _bound(host: str, number: int) -> tuple[socket.socket, socket.socket]:

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, field
 from monitor import log
 from monitor.ingest.hearing import Hearing
 from monitor.ingest.jitter import RtpPacket
+from monitor.ingest.networks import Networks
 from monitor.ingest.parties import Voice, voices
 from monitor.ingest.recording_metadata import Metadata
 from monitor.ingest.recording_offer import Line
-from monitor.ingest.rtpport import Networks, RtpPort
+from monitor.ingest.rtpport import RtpPort
 from monitor.protocols import Intake, SourceError
 from monitor.types import Gap, LostReason, Span, Tracks
 

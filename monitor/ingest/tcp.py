@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor import failures, log
-from monitor.ingest.rtpport import Networks, within
+from monitor.ingest.networks import Networks, within
 from monitor.refusals import refused
 
 _log = log.get(__name__)

@@ -10,8 +10,9 @@ from aiosipua.session_timer import parse_session_expires
 from monitor.calls.call import Call
 from monitor.ingest.anomaly import Anomalies, Anomaly, AnomalyKind
 from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
-from monitor.ingest.recording_offer import SUITES, Line, SdpError, answer, read_offer
+from monitor.ingest.recording_offer import Line, SdpError, answer, read_offer
 from monitor.ingest.siprec import SiprecSource
+from monitor.ingest.srtp import SUITES
 from monitor.sip.message import SipError, options, parts
 from monitor.sip.transport import Peer
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor import log
-from monitor.ingest.rtpport import Networks
+from monitor.ingest.networks import Networks
 from monitor.sip.recorder import Recorder
 from monitor.sip.transport import StreamListener, UdpListener
 

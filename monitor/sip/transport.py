@@ -8,7 +8,7 @@ from typing import Protocol
 from aiosipua import SipRequest, SipResponse
 
 from monitor import log
-from monitor.ingest.rtpport import Networks, within
+from monitor.ingest.networks import Networks, within
 from monitor.ingest.tcp import TcpListener
 from monitor.refusals import refused
 from monitor.sip.message import LARGEST_BODY, LARGEST_HEAD, MalformedError, read, top
