@@ -2,10 +2,12 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from monitor.batch.recordings import NoRecordingError, recordings
 from monitor.calls.call import Call
 from monitor.calls.stages import Stages
 from monitor.decision.certificate import Certificate
@@ -16,11 +18,7 @@ from monitor.delivery.logged import NullSink
 from monitor.inference.catalogue import MANIFEST, Catalogue, sha256
 from monitor.metrics import Metrics
 from monitor.protocols import Source
-from monitor.types import AlertType, Outcome, Score, Verdict
-
-MEDIA = frozenset(
-    {".wav", ".mp3", ".m4a", ".ogg", ".opus", ".flac", ".mp4", ".mkv", ".webm", ".mov", ".aac"}
-)
+from monitor.types import AlertType, Outcome, Score, Span, Verdict
 
 
 class CalibrationError(Exception):
@@ -43,9 +41,10 @@ def find_recordings(genuine: Path) -> list[Recording]:
     Raises CalibrationError naming the file or column at fault.
     """
     if genuine.is_dir():
-        found = sorted(p for p in genuine.rglob("*") if p.suffix.lower() in MEDIA)
-        if not found:
-            raise CalibrationError(f"{genuine}: no recording in this folder")
+        try:
+            found = recordings([genuine])
+        except NoRecordingError as error:
+            raise CalibrationError(str(error)) from error
         return [Recording(path, str(path.relative_to(genuine))) for path in found]
     try:
         with genuine.open(newline="", encoding="utf-8") as file:
@@ -81,36 +80,57 @@ class _Windows(NullSink):
         self.ends[participant] = max(self.ends.get(participant, 0.0), verdict.time)
 
 
-async def run_genuine(
-    recordings: Sequence[Recording],
-    open_source: Callable[[Path], Source],
-    stages: Stages,
-    metrics: Metrics,
-    progress: Callable[[Recording, str], None],
-) -> list[GenuineCall]:
-    """Replay each recording through the live pipeline; `progress` hears how each one ended.
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """What one participant of a recording said."""
 
-    Each participant is a call of its own; those of one recording count as one speaker's.
-    """
-    calls = []
-    for recording in recordings:
-        sink = _Windows()
-        call = Call(
-            id=recording.path.name,
-            source=open_source(recording.path),
-            stages=stages,
-            sink=Fanout([sink, metrics]),
-            metrics=metrics,
-            participant="remote",
-        )
-        reason = await call.run()
-        progress(recording, reason if reason == "ended" else call.detail or reason)
-        if reason in ("ended", "truncated"):
-            calls += [
-                GenuineCall(recording.speaker, end, sink.windows.get(participant, []))
-                for participant, end in sink.ends.items()
-            ]
-    return calls
+    seconds: float
+    windows: tuple[ScoredWindow, ...]
+
+    def record(self) -> dict[str, Any]:
+        """All of it for JSON, to the last digit."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Participant":
+        """What `record` gave."""
+        windows = (ScoredWindow(**{**w, "span": Span(**w["span"])}) for w in record["windows"])
+        return cls(record["seconds"], tuple(windows))
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How the replay of a recording went."""
+
+    participants: tuple[Participant, ...]
+    ended: str
+    """`ended`, `truncated`, or why nothing of it is used."""
+
+
+async def hear(path: Path, source: Source, stages: Stages, metrics: Metrics) -> Heard:
+    """Replay one genuine recording through the live pipeline."""
+    sink = _Windows()
+    call = Call(
+        id=path.name,
+        source=source,
+        stages=stages,
+        sink=Fanout([sink, metrics]),
+        metrics=metrics,
+        participant="remote",
+    )
+    reason = await call.run()
+    if reason not in ("ended", "truncated"):
+        return Heard((), call.detail or reason)
+    found = (
+        Participant(end, tuple(sink.windows.get(participant, ())))
+        for participant, end in sink.ends.items()
+    )
+    return Heard(tuple(found), reason)
+
+
+def genuine_calls(speaker: str, participants: Iterable[Participant]) -> list[GenuineCall]:
+    """Each participant is a call of its own; those of one recording count as one speaker's."""
+    return [GenuineCall(speaker, said.seconds, said.windows) for said in participants]
 
 
 def write_models(

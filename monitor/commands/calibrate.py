@@ -1,6 +1,9 @@
 """calibrate: thresholds from a site's own genuine calls."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +13,41 @@ import typer
 from monitor import calibrate as calibration
 from monitor import log
 from monitor.app import build_offline
+from monitor.batch.crew import Listener, Made, Progress, Record, UnusableError
+from monitor.commands.batch import KeptResults, Processes, results_of, through
 from monitor.commands.options import Channels, SettingsFile, chosen_settings, fail
+from monitor.decision.reference import GenuineCall
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import CatalogueError, default_folder
-from monitor.settings import SettingsError
+from monitor.settings import SettingsError, load
 from monitor.sources import open_file
 from monitor.types import ChannelChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What a process does that hears genuine recordings."""
+
+    settings: Path | None
+    channels: ChannelChoice
+
+    def begin(self) -> Listener:
+        """Load the models; raises SettingsError, CatalogueError or FileNotFoundError."""
+        log.configure("error")
+        settings = load(self.settings)
+        stages, metrics = build_offline(settings)
+
+        def listen(path: Path, progress: Progress, emit: Callable[[Record], None]) -> None:
+            source = open_file(settings, path, "remote", progress, self.channels)
+            heard = asyncio.run(calibration.hear(path, source, stages, metrics))
+            if not heard.participants:
+                raise UnusableError(heard.ended)
+            for said in heard.participants:
+                emit({"type": "participant", "said": said.record()})
+            emit({"type": "ended", "ended": heard.ended})
+
+        return listen
 
 
 def calibrate(
@@ -33,6 +64,8 @@ def calibrate(
     statistic: Annotated[str, typer.Option(metavar="scan|cusum")] = "scan",
     source: Annotated[str, typer.Option(help="Which speech this is, for the certificate.")] = "",
     channels: Channels = ChannelChoice.MIX,
+    processes: Processes = 0,
+    results: KeptResults = None,
     settings: SettingsFile = None,
 ) -> None:
     """Set thresholds on your own genuine calls and certify what they show."""
@@ -40,25 +73,24 @@ def calibrate(
         fail("--statistic: must be scan or cusum")
     chosen = chosen_settings(settings)
     log.configure("error")
+    kept = results_of(results, chosen, channels, "calibrate")
     problems = 0
-
-    def progress(recording: calibration.Recording, how: str) -> None:
-        nonlocal problems
-        problems += how != "ended"
-        typer.echo(f"{recording.path.name}: {how}", err=True)
-
+    calls: list[GenuineCall] = []
     try:
         recordings = calibration.find_recordings(genuine)
-        stages, metrics = build_offline(chosen)
-        calls = asyncio.run(
-            calibration.run_genuine(
-                recordings,
-                lambda path: open_file(chosen, path, "remote", None, channels),
-                stages,
-                metrics,
-                progress,
-            )
-        )
+        paths = [recording.path for recording in recordings]
+        with closing(through(Hearing(settings, channels), paths, processes, kept)) as events:
+            for event in events:
+                recording = recordings[event.place]
+                if isinstance(event, Made) and event.record["type"] == "participant":
+                    said = calibration.Participant.read(event.record["said"])
+                    calls += calibration.genuine_calls(recording.speaker, [said])
+                    continue
+                ended = event.record["ended"] if isinstance(event, Made) else event.problem
+                if ended:
+                    problems += ended != "ended"
+                    typer.echo(f"{recording.path.name}: {ended}", err=True)
+        stages, _ = build_offline(chosen)
         certificate = calibration.write_models(
             calls,
             stages,

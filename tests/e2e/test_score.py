@@ -133,14 +133,15 @@ def test_a_site_calibrates_on_its_own_calls(recordings: Recordings, tmp_path: Pa
     genuine.write_text("path,speaker\n" + "".join(rows))
     out = tmp_path / "models"
 
-    def calibrate() -> subprocess.CompletedProcess[str]:
+    def calibrate(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "monitor", "calibrate"]
         return subprocess.run(
-            [*command, "--genuine", str(genuine), "--out", str(out)],
+            [*command, "--genuine", str(genuine), "--out", str(out), *options],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    done = calibrate()
+    kept = ["--results", str(tmp_path / "kept")]
+    done = calibrate(out, *kept)
     assert done.returncode == 0, done.stderr
     assert "review: NOT certified" in done.stdout  # four calls certify nothing
     settings = tmp_path / "monitor.toml"
@@ -152,7 +153,13 @@ def test_a_site_calibrates_on_its_own_calls(recordings: Recordings, tmp_path: Pa
     assert [r.get("llr") for r in records] == [r.get("llr") for r in shipped[:-1]] + [
         records[-1]["llr"]
     ]
-    again = calibrate()
+    # From what was kept, and by one process, the same thresholds to the bit.
+    for number, options in enumerate((kept, ["--processes", "1"])):
+        other = tmp_path / f"models-{number}"
+        assert calibrate(other, *options).returncode == 0
+        policy = Path("decision", "voice.json")
+        assert (other / policy).read_bytes() == (out / policy).read_bytes()
+    again = calibrate(out, *kept)
     assert again.returncode == 2
     assert "exists already" in again.stderr
 

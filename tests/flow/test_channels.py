@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from av.stream import Stream
 
-from monitor.calibrate import Recording, run_genuine
+from monitor.calibrate import genuine_calls, hear
 from monitor.ingest.file import FileSource
 from monitor.metrics import Metrics
 from monitor.sampling import Sampling
@@ -154,14 +154,11 @@ async def test_of_a_site_s_calls_each_party_is_a_call_of_one_speaker(tmp_path: P
     parts, metrics = stages(), Metrics()
     try:
         (call, other), (alone,) = [
-            await run_genuine(
-                [Recording(path, "somebody")],
-                lambda p: FileSource(p, "remote", Sampling.steady(5), 640, channels=choice),  # noqa: B023
-                parts,
-                metrics,
-                lambda recording, how: None,
+            genuine_calls("somebody", (await hear(path, source, parts, metrics)).participants)
+            for source in (
+                FileSource(path, "remote", Sampling.steady(5), 640, channels=choice)
+                for choice in (ChannelChoice.SPLIT, ChannelChoice.LEFT)
             )
-            for choice in (ChannelChoice.SPLIT, ChannelChoice.LEFT)
         ]
     finally:
         parts.executor.close()
