@@ -91,11 +91,11 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# Tests marked `alone` measure time: they run when no other test does. One thread for each process:
-# torch's own threads would wait for each other's cores.
+# Tests marked `alone` measure time: they run when no others do, and as they mostly wait, two files at
+# a time. One thread for each process: torch's own threads would wait for each other's cores.
 unit: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(PART) unit $(PYTEST) $(UNIT) -m "not alone" -n $(WORKERS) --dist worksteal
-	$(PART) unit-alone $(PYTEST) $(UNIT) -m alone
+	OMP_NUM_THREADS=1 $(PART) unit-alone $(PYTEST) $(UNIT) -m alone -n 2 --dist loadfile
 
 e2e: $(VENV)/.dev packages recordings
 	@$(NAMESPACE) true
