@@ -78,7 +78,7 @@ def replayed(ending: str, data: bytes, choice: ChannelChoice) -> list[Media] | N
         return intake.media
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=60, phases=[Phase.generate, Phase.shrink])
 @given(
     ending=st.sampled_from(sorted(FORMATS)),
     fault=st.sampled_from(["", "leap", "late", "joined"]),
@@ -119,7 +119,7 @@ def sound(kind: int) -> bytes:
     return silence.get(KINDS[kind], bytes([0x55]) * 160)
 
 
-@settings(max_examples=150, deadline=None, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=150, phases=[Phase.generate, Phase.shrink])
 @given(
     st.lists(
         st.tuples(

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -29,7 +29,6 @@ def turned(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
     return np.asarray(points @ turn.T, np.float64)
 
 
-@settings(deadline=None)
 @given(
     degrees=st.floats(-180, 180),
     scale=st.floats(0.1, 10),

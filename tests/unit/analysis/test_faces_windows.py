@@ -2,7 +2,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.analysis.face_windows import FaceScores, FaceWindower
@@ -152,7 +152,6 @@ def test_flush_of_nothing_is_nothing() -> None:
     assert windows([], end=20.0) == []
 
 
-@settings(deadline=None)
 @given(
     start=st.floats(0, 20),
     steps=st.lists(

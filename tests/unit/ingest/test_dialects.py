@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.ingest import l16, twilio
@@ -666,7 +666,6 @@ def every_parser() -> Iterator[Parser]:
     yield AudioSocketParser()
 
 
-@settings(deadline=None)
 @given(MESSAGES)
 def test_no_parser_raises_anything_but_its_own_error(messages: list[str | bytes]) -> None:
     for parser in every_parser():

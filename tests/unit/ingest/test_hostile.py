@@ -4,7 +4,7 @@
 """
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS
@@ -27,7 +27,6 @@ def test_nothing_but_refusals_comes_of_hostile_input(name: str) -> None:
     for seed in target.seeds:
         target.run(seed)
 
-    @settings(deadline=None)
     @given(st.sampled_from(target.seeds).flatmap(spoiled) | st.binary(max_size=300))
     def attack(data: bytes) -> None:
         target.run(data)

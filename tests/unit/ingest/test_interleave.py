@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.ingest.anomaly import Anomaly, AnomalyKind
@@ -21,7 +21,6 @@ def heard(found: list[Chunk | Anomaly], participant: str = "remote") -> Samples:
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=30),
     st.sampled_from([("remote",), ("remote", "agent")]),

@@ -214,7 +214,7 @@ def test_a_burst_of_speech_sent_ahead_is_neither_cut_nor_squeezed() -> None:
     assert sum(each.length for each in out) == pytest.approx(10.0)
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=60, phases=[Phase.generate, Phase.shrink])
 @given(
     slow=st.sampled_from([0.0, 1e-4, -1e-4, 0.003, -0.01, 0.03, -0.05, 0.05]),
     length=st.sampled_from([0.01, 0.02, 0.03, 0.06]),
