@@ -17,6 +17,7 @@ from monitor.ingest.convert import seconds
 from monitor.ingest.formats import RATELESS, RECORDINGS
 from monitor.ingest.header import Part, parts
 from monitor.ingest.picturecodec import bound
+from monitor.ingest.salvage import mended
 from monitor.protocols import SourceError
 
 _BARE = {"mulaw": ("ul", "ulaw", "mulaw", "mu", "pcmu"), "alaw": ("al", "alaw", "pcma")}
@@ -108,6 +109,8 @@ def _open(path: Path, part: Part, files: ExitStack, most_pixels: int) -> InputCo
     file: str | BinaryIO = f"file:{path}"
     if not whole:
         file = files.enter_context(_slice(path, part))
+    elif (whole_again := mended(path)) is not None:
+        file = files.enter_context(whole_again)
     elif not _is_utf8(path):
         # PyAV takes no other names.
         file = files.enter_context(path.open("rb"))

@@ -204,7 +204,7 @@ async def test_what_a_file_states_and_lacks_is_truncated(tmp_path: Path, ending:
     assert 7 < found.lost["truncated"] < 14
 
 
-@pytest.mark.parametrize("ending", [e for e in FORMATS if e not in ("mkv", "webm", "aiff")])
+@pytest.mark.parametrize("ending", [e for e in FORMATS if e != "aiff"])
 async def test_one_bad_sector_is_one_bad_sector(tmp_path: Path, ending: str) -> None:
     """300 bytes are wrong at a quarter of the file; every player goes on after a click.
 
@@ -217,13 +217,54 @@ async def test_one_bad_sector_is_one_bad_sector(tmp_path: Path, ending: str) -> 
     assert set(found.lost) <= {"damaged"}
 
 
-async def test_a_damaged_cluster_is_damage(tmp_path: Path) -> None:
-    """FFmpeg goes on at the next cluster of a Matroska file, up to five seconds later."""
-    found = await replayed(spoilt(recorded(tmp_path / "call.mkv", 24), 0.25))
+@pytest.mark.parametrize("place", [0.25, 0.77, 0.95])
+@pytest.mark.parametrize(("ending", "pictures"), [("mkv", 0), ("mkv", 24), ("webm", 0)])
+async def test_a_damaged_cluster_is_heard_but_for_the_damage(
+    tmp_path: Path, ending: str, place: float, pictures: int
+) -> None:
+    """Given the file as it is, FFmpeg goes on at the next cluster, up to five seconds later."""
+    path = recorded(tmp_path / f"call.{ending}", 24, pictures=pictures)
+    found = await replayed(spoilt(path, place, length=512))
     assert found.ended == "ended"
-    assert set(found.lost) == {"damaged"}
-    assert found.heard + found.lost["damaged"] == pytest.approx(24, abs=0.3)
-    assert found.heard > 17
+    assert set(found.lost) <= {"damaged"}
+    assert found.heard > 23.5
+    assert found.end == pytest.approx(24, abs=0.3)
+
+
+@pytest.mark.parametrize("which", [1, 3, -1])
+@pytest.mark.parametrize("ending", ["mkv", "webm"])
+async def test_a_cluster_whose_head_is_damaged_is_heard_at_its_time(
+    tmp_path: Path, ending: str, which: int
+) -> None:
+    path = recorded(tmp_path / f"call.{ending}", 24)
+    whole = (await replayed(path)).samples
+    data = bytearray(path.read_bytes())
+    heads = [at for at in range(len(data)) if data.startswith(b"\x1f\x43\xb6\x75", at)]
+    data[heads[which] - 40 : heads[which] + 60] = bytes(100)
+    path.write_bytes(data)
+    found = await replayed(path)
+    assert set(found.lost) <= {"damaged"}
+    assert found.heard > 23.5
+    assert found.end == pytest.approx(24, abs=0.3)
+    # What comes after the damage is where it was.
+    assert np.argmax(np.correlate(whole[-16_000:], found.samples[-15_000:])) in range(900, 1101)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "webm"])
+async def test_whatever_is_wrong_in_a_file_its_seconds_are_accounted_for(
+    tmp_path: Path, ending: str
+) -> None:
+    """Sectors of chance at thirty places."""
+    path = recorded(tmp_path / f"call.{ending}", 10)
+    data = path.read_bytes()
+    first = data.find(b"\x1f\x43\xb6\x75") + 600
+    for number, at in enumerate(range(first, len(data) - 600, (len(data) - first) // 30)):
+        path.write_bytes(data)
+        spoilt(path, at / len(data), length=512, seed=number)
+        found = await replayed(path)
+        assert set(found.lost) <= {"damaged"}, at
+        assert found.heard > 9, at
+        assert found.end == pytest.approx(10, abs=0.3), at
 
 
 @pytest.mark.parametrize("ending", ["mp4", "ts"])
