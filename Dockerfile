@@ -6,7 +6,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY monitor ./monitor
 COPY models ./models
 # For a cluster add `ray`.
-ARG EXTRAS=notify,mqtt,nats,postgres
+ARG EXTRAS=notify,mqtt,nats,oidc,postgres
 RUN python -m venv /opt/monitor \
     && /opt/monitor/bin/pip install --no-cache-dir --disable-pip-version-check \
         --constraint constraints.txt ".[${EXTRAS}]"

@@ -5,8 +5,19 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from monitor.delivery.http import context
 from monitor.settings import ALL_SCOPES, Settings, SettingsError, passing
+from monitor.settings.login import Role
 from monitor.web.auth import Grant, digest
+from monitor.web.login import Login, Roles
+from monitor.web.sessions import Sessions
+
+SCOPES: dict[Role, frozenset[str]] = {
+    "viewer": frozenset({"read"}),
+    "analyst": frozenset({"read", "review"}),
+    "operator": frozenset({"read", "review", "publish", "control"}),
+}
+"""What each role may do."""
 
 
 def grants(settings: Settings) -> list[Grant]:
@@ -18,6 +29,36 @@ def grants(settings: Settings) -> list[Grant]:
         hashed = digest(settings.token.get_secret_value())
         found.append(Grant("environment", hashed, frozenset(ALL_SCOPES)))
     return found
+
+
+def login(settings: Settings) -> Login | None:
+    """Return what logging in takes, if there is a provider; raises SettingsError."""
+    chosen = settings.oidc
+    if chosen is None:
+        return None
+    try:
+        # Here and not above: an extra.
+        from monitor.web.provider import Client, OpenIdProvider
+
+        tls = context(str(chosen.ca_file) if chosen.ca_file is not None else None)
+    except ModuleNotFoundError as error:
+        needed = "needs the extra `oidc`: pip install 'deepfake-monitor[oidc]'"
+        raise SettingsError(f"oidc: {needed}") from error
+    except ValueError as error:
+        raise SettingsError(f"oidc.ca_file: {error}") from error
+    secret = chosen.client_secret
+    client = Client(
+        chosen.issuer,
+        chosen.client_id,
+        chosen.redirect_uri,
+        chosen.scopes,
+        secret.get_secret_value() if secret is not None else None,
+    )
+    roles = Roles(
+        chosen.roles_claim, {r: SCOPES[role] for r, role in chosen.roles.items()}, chosen.name_claim
+    )
+    sessions = Sessions(chosen.session_hours * 3600, chosen.redirect_uri.startswith("https://"))
+    return Login(OpenIdProvider(client, chosen.timeout, tls), roles, sessions)
 
 
 def ensure_token(settings: Settings) -> tuple[Settings, Path | None]:

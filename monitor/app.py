@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from monitor.access import grants
+from monitor.access import grants, login
 from monitor.alerting import Alerting
 from monitor.archive import Archive, provenance
 from monitor.calls.admission import CapacityError, Level
@@ -48,6 +48,7 @@ from monitor.web import (
     shadow,
     whip,
 )
+from monitor.web import login as logins
 from monitor.web.auth import Gatekeeper
 from monitor.web.description import DescribedApp
 from monitor.web.entrance import Entrance, OpenWhip
@@ -86,6 +87,9 @@ class Service:
         `entrance` is that of a node of a cluster.
         """
         check_trust(settings)
+        if settings.oidc is not None and entrance is not None:
+            raise SettingsError("oidc: not for a node of a cluster")
+        self._login = login(settings)
         self.settings = settings
         self._entrance = entrance
         self.metrics = Metrics()
@@ -150,7 +154,9 @@ class Service:
             redoc_url=None,
         )
         problems.install(app)
-        gatekeeper = Gatekeeper(grants(settings))
+        sessions = self._login.sessions if self._login is not None else None
+        gatekeeper = Gatekeeper(grants(settings), sessions=sessions)
+        app.include_router(logins.router(gatekeeper, self._login))
         options = webrtc(settings)
 
         def open_whip(offer: Offer, participant: str) -> WebRtcSource:
@@ -219,6 +225,8 @@ class Service:
     async def _lifespan(self, app: DescribedApp) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(self._stages.executor.close)
+            if self._login is not None:
+                stack.push_async_callback(self._login.provider.close)
             self._uploads.clear()
             stack.callback(self._uploads.clear)
             await stack.enter_async_context(self.alerting.running())

@@ -16,6 +16,7 @@ from monitor.settings.cluster import Cluster
 from monitor.settings.decision import Advising, Alarm, Allowed, Canary
 from monitor.settings.delivery import Alertmanager, Destination, Mqtt, Nats, Notify, Siem, Webhook
 from monitor.settings.evidence import Evidence
+from monitor.settings.login import Oidc
 from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
 from monitor.settings.section import SettingsError, refuse_blank
 from monitor.settings.server import Governor, Inference, Limits, Server
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     """A second folder like models_dir: its decisions are compared, never delivered."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: Server = Server()
+    oidc: Oidc | None = None
     limits: Limits = Limits()
     governor: Governor = Governor()
     inference: Inference = Inference()

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Security
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from monitor.web.problems import Problem
+from monitor.web.sessions import Session, Sessions
+
+CSRF = "x-csrf-token"
+"""The header by which our own page shows that a request is its."""
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 BEARER = HTTPBearer(
     auto_error=False,
@@ -36,24 +41,60 @@ def digest(token: str) -> str:
 
 
 class Gatekeeper:
-    """Checks the Authorization header of requests."""
+    """Checks the Authorization header of requests, and the cookies of who has logged in."""
 
     def __init__(
-        self, grants: Sequence[Grant], wall: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        grants: Sequence[Grant],
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sessions: Sessions | None = None,
     ) -> None:
         """`wall` tells the time by which tokens end."""
         self._grants = tuple(grants)
         self._wall = wall
+        self._sessions = sessions
 
     def require(self, scope: str) -> Callable[..., Awaitable[Grant]]:
         """Return a dependency that lets requests with this scope pass."""
 
         async def check(
+            request: Request,
             given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER, scopes=[scope])],
         ) -> Grant:
-            return self.allow(given.credentials if given is not None else "", scope)
+            return self.enter(request, given, scope)
 
         return check
+
+    def enter(
+        self, request: Request, given: HTTPAuthorizationCredentials | None, scope: str
+    ) -> Grant:
+        """Return who asks, by a token or, without one, by a session; raises Problem."""
+        if given is not None or self.session(request) is None:
+            return self.allow(given.credentials if given is not None else "", scope)
+        session = self.logged_in(request)
+        if scope not in session.scopes:
+            raise Problem(403, "Forbidden", f"{session.name} lacks the scope {scope!r}")
+        return Grant(session.name, "", session.scopes)
+
+    def session(self, request: Request) -> Session | None:
+        """The session of a browser that has logged in."""
+        if self._sessions is None:
+            return None
+        return self._sessions.find(request.cookies.get(self._sessions.cookie, ""))
+
+    def logged_in(self, request: Request) -> Session:
+        """The session of a request that our own page has made, if it changes anything.
+
+        Raises Problem. Browsers send cookies along with what other pages of the same site ask; they
+        cannot read the token that this needs.
+        """
+        session = self.session(request)
+        if session is None:
+            raise Problem(401, "Unauthorized", "nobody is logged in")
+        changes = request.method not in _SAFE
+        if changes and not session.confirmed(request.headers.get(CSRF, "")):
+            raise Problem(403, "Forbidden", f"{CSRF}: missing or wrong", field=CSRF)
+        return session
 
     def allow(self, token: str, scope: str) -> Grant:
         """Return whose token this is; raises Problem if it is nobody's or lacks the scope."""

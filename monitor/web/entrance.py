@@ -37,7 +37,7 @@ class Entrance:
             ticket = request.query_params.get(QUERY)
             if ticket is not None and self.tickets is not None:
                 return self.tickets.redeem(ticket, self.node)
-            return gatekeeper.allow(given.credentials if given is not None else "", "publish").name
+            return gatekeeper.enter(request, given, "publish").name
 
         return check
 

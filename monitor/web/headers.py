@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.web.limits import BodyLimit
 
-_PRIVATE = ("/api/", "/whip", "/metrics")
-"""Paths below which answers concern calls: nobody on the way may keep them."""
+_PRIVATE = ("/api/", "/whip", "/metrics", "/login")
+"""Paths below which answers concern calls or people: nobody on the way may keep them."""
 
 
 class SecurityHeaders:

@@ -19,13 +19,13 @@ TOKEN = "end-to-end-token"
 
 
 class Service:
-    """`deepfake-monitor serve` on a free port; the API as methods."""
+    """`deepfake-monitor serve` on a free port, or on a chosen one; the API as methods."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.settings = folder / "settings.toml"
         self.settings.write_text(f'state_dir = "{folder / "var"}"\n{settings}')
-        command = [sys.executable, "-m", "monitor", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "monitor", "serve", "--port", str(port)]
         self.process = Process(
             [*command, "--settings", str(self.settings)],
             folder / "service.log",

@@ -6,8 +6,23 @@ export function takeToken(text) {
   sessionStorage.setItem("token", token);
 }
 
-export const hasToken = () => token !== "";
-const auth = () => ({ Authorization: `Bearer ${token}` });
+// Who has logged in is known by a cookie that no script reads; a page of ours shows that it is one by
+// the session's second secret, which is sent along.
+let session = null;
+
+export async function findSession() {
+  const answer = await fetch("/login/session").catch(() => null);
+  const found = answer?.ok ? await answer.json() : { offered: false, session: null };
+  session = found.session;
+  return found;
+}
+
+export async function endSession() {
+  await ask("/login/end", { method: "POST" });
+}
+
+export const hasToken = () => token !== "" || session !== null;
+const auth = () => token ? { Authorization: `Bearer ${token}` } : session ? { "X-CSRF-Token": session.csrf } : {};
 
 export class ApiError extends Error {
   constructor(status, detail) {

@@ -1,5 +1,5 @@
 // Which page is shown, who may see it, and what every page has: status, alert count, announcements.
-import { hasToken, takeToken } from "./api.js";
+import { endSession, findSession, hasToken, takeToken } from "./api.js";
 import { alertsPage, open } from "./alerts.js";
 import { callPage } from "./call.js";
 import { callsPage } from "./calls.js";
@@ -45,7 +45,7 @@ function show() {
   if (refused) $("bring").hidden = true;
   else if (!location.hash.startsWith("#/") || location.hash === "#/") $("bring").hidden = false;
   say($("access-problem"), state === "refused" ? detail : "");
-  say($("service"), refused ? "enter the API token"
+  say($("service"), refused ? ($("log-in").hidden ? "enter the API token" : "log in, or enter the API token")
     : state === "live" && loaded ? "live" : state === "away" ? "connection lost, trying again…" : "connecting…");
   $("service").dataset.state = refused ? "refused" : state;
   const count = open().length;
@@ -66,10 +66,15 @@ $("access-form").addEventListener("submit", (event) => {
   feed.status.state = "connecting";
   feed.start();
 });
+$("log-out").addEventListener("click", () => endSession().finally(() => location.assign("/")));
 window.addEventListener("hashchange", route);
 preparePublishing();
 prepareReplay();
 feed.listen(show);
+const { offered, session } = await findSession();
+$("log-in").hidden = !offered;
+$("person").hidden = !session;
+say($("person-name"), session?.name ?? "");
 if (hasToken() && !location.hash.startsWith("#token=")) feed.start();
 route();
 show();
