@@ -87,8 +87,6 @@ class Service:
         `entrance` is that of a node of a cluster.
         """
         check_trust(settings)
-        if settings.oidc is not None and entrance is not None:
-            raise SettingsError("oidc: not for a node of a cluster")
         self._login = login(settings)
         self.settings = settings
         self._entrance = entrance

@@ -39,6 +39,8 @@ def check_cluster(settings: Settings) -> str:
         raise SettingsError("cluster.secret: missing; at least 32 random characters")
     if not settings.has_token:
         raise SettingsError("server.tokens: none configured, nor MONITOR_TOKEN; nodes are open")
+    if settings.oidc is not None:
+        raise SettingsError("oidc: a cluster's gateway has no console to log in to")
     for pull in settings.sources:
         if pull.sdp_file is not None:
             raise SettingsError(

@@ -6,6 +6,7 @@ The provider here is a fake that lies on demand; `tests/peers/test_login.py` ask
 import base64
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,10 +22,14 @@ import pytest
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from pydantic import SecretStr
 
 from monitor.access import login
 from monitor.app import Service
+from monitor.fleet import check_cluster
 from monitor.settings import Settings, SettingsError, load
+from monitor.settings.cluster import Cluster
+from monitor.settings.store import Store
 from monitor.web import problems
 from monitor.web.auth import Gatekeeper, digest
 from monitor.web.login import router
@@ -329,6 +334,25 @@ async def test_without_a_provider_nobody_can_log_in(tmp_path: Path) -> None:
         answer = await browser.get("/login/session", headers={"Cookie": "monitor-session=x"})
         assert answer.json() == {"offered": False, "session": None}
         assert (await browser.get("/login")).status_code == 404
+
+
+def test_a_cluster_has_no_log_in(tmp_path: Path) -> None:
+    right = chosen(FakeProvider("http://127.0.0.1:9"), tmp_path)
+    away = SecretStr("postgresql://db.example/monitor")
+    fields = {"store": Store(url=away), "cluster": Cluster(secret=SecretStr("s" * 32))}
+    alone = right.model_copy(update=fields)
+    assert check_cluster(alone.model_copy(update={"oidc": None})) == "s" * 32
+    with pytest.raises(SettingsError, match="oidc: a cluster"):
+        check_cluster(alone)
+
+
+def test_the_extra_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    monkeypatch.delitem(sys.modules, "monitor.web.provider", raising=False)
+    with pytest.raises(SettingsError, match="oidc: needs the extra `oidc`"):
+        login(chosen(FakeProvider("http://127.0.0.1:9"), tmp_path))
 
 
 async def test_a_provider_that_is_away(tmp_path: Path) -> None:
