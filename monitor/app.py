@@ -164,7 +164,7 @@ class Service:
         def open_source(request: api.SourceRequest) -> Source:
             return open_pull(settings, Wanted(**request.model_dump()))
 
-        self._telephony = Telephony(settings, self.registry, gatekeeper)
+        self._telephony = Telephony(settings, self.registry, gatekeeper, self._events)
         app.include_router(self._telephony.routes)
         app.include_router(zoom_routes(settings, self.registry))
         app.include_router(whip.router(self.registry, gatekeeper, open_whip, self._entrance))

@@ -15,6 +15,7 @@ from monitor.sip.server import SipOptions, SipServer, server_context
 from monitor.web import telephony
 from monitor.web.audiosocket import AudioSocketServer
 from monitor.web.auth import Gatekeeper
+from monitor.web.events import EventStream
 from monitor.web.signatures import PORTS, AudioHookGate, TwilioGate
 from monitor.web.stream import StreamOptions, Streams
 
@@ -22,7 +23,13 @@ from monitor.web.stream import StreamOptions, Streams
 class Telephony:
     """The WebSockets and, if configured, the AudioSocket and SIPREC ports."""
 
-    def __init__(self, settings: Settings, registry: Registry, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        gatekeeper: Gatekeeper,
+        events: EventStream | None = None,
+    ) -> None:
         """Raise SettingsError for what cannot be used."""
         chosen = settings.telephony
         scored = {REMOTE} if chosen.score == "remote" else {REMOTE, AGENT}
@@ -45,7 +52,7 @@ class Telephony:
         if token is not None:
             ports = (*PORTS, *chosen.twilio.ports)
             twilio = TwilioGate(token.get_secret_value(), ports)
-        self.routes = telephony.router(streams, gatekeeper, gate, twilio)
+        self.routes = telephony.router(streams, gatekeeper, gate, twilio, events)
         socket = chosen.audiosocket
         self._listener: AudioSocketServer | None = None
         if socket.port:

@@ -82,6 +82,14 @@ DIALECTS: Mapping[str, BinaryDialect] = {
     "freeswitch": BinaryDialect(described=False),
     # Track egress: 48 kHz unless the track is of another rate, and nothing says how many channels.
     "livekit": BinaryDialect(described=False, default_rate=48_000, muted="muted", named=True),
+    # A client of ours, see examples/agents: what it sends is what the URL says.
+    "pcm": BinaryDialect(
+        described=False,
+        default_rate=16_000,
+        muted="muted",
+        named=True,
+        ends=frozenset({"end"}),
+    ),
     "asterisk": BinaryDialect(
         opening="MEDIA_START",
         call="channel",
@@ -147,9 +155,12 @@ class BinaryParser:
         yield from self._sound.read(data, None)
 
     def _mute(self, data: str) -> Iterator[Message]:
-        muted = read_object(data).get(self._dialect.muted)
+        message = read_object(data)
+        muted = message.get(self._dialect.muted)
         if isinstance(muted, bool):
             yield Paused() if muted else Resumed()
+        if word(message, "event") in self._dialect.ends:
+            yield Ended()
 
     def farewell(self, error: str | None) -> str | None:
         """Say nothing: closing is enough."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Literal, NotRequired
 
@@ -105,6 +105,15 @@ class _Wish:
         return (not self.kinds or event in self.kinds) and self.call in (None, call)
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a reader hears."""
+
+    kind: str
+    data: str
+    """JSON, as `EVENTS` says."""
+
+
 READERS = 50
 """Streams that one token may read at once."""
 
@@ -113,7 +122,7 @@ class EventStream(NullSink):
     """Fans calls' events out to readers; what nobody wants is not even written out."""
 
     def __init__(self) -> None:
-        self._readers: dict[Channel[str], _Wish] = {}
+        self._readers: dict[Channel[Event], _Wish] = {}
         self._quota = Quota("event_readers", "events: streams", READERS)
 
     def call_started(self, call: str, ingest: str, participant: str) -> None:
@@ -176,30 +185,36 @@ class EventStream(NullSink):
 
         `kinds` names the events that are wanted; none means all.
         """
-        channel: Channel[str] = Channel(CAPACITY)
+        pending: asyncio.Task[Event | None] | None = None
+        with self.reading(call, kinds) as channel:
+            events = aiter(with_misses(channel))
+            try:
+                yield ": connected\n\n"
+                while True:
+                    pending = pending or awaited("events", _next(events))
+                    done, _ = await asyncio.wait({pending}, timeout=_KEEP_ALIVE)
+                    if not done:
+                        yield ": keep-alive\n\n"
+                        continue
+                    event = pending.result()
+                    if event is None:
+                        return
+                    yield f"event: {event.kind}\ndata: {event.data}\n\n"
+                    pending = None
+            finally:
+                if pending is not None:
+                    pending.cancel()
+
+    @contextmanager
+    def reading(
+        self, call: str | None, kinds: frozenset[str] = frozenset()
+    ) -> Iterator[Channel[Event]]:
+        """Give what is published from now on; `call` and `kinds` as for `subscribe`."""
+        channel: Channel[Event] = Channel(CAPACITY)
         self._readers[channel] = _Wish(call, kinds)
-        missed = 0
-        events = aiter(channel)
-        pending: asyncio.Task[str | None] | None = None
         try:
-            yield ": connected\n\n"
-            while True:
-                pending = pending or awaited("events", _next(events))
-                done, _ = await asyncio.wait({pending}, timeout=_KEEP_ALIVE)
-                if not done:
-                    yield ": keep-alive\n\n"
-                    continue
-                if channel.dropped != missed:
-                    missed = channel.dropped
-                    yield f'event: missed\ndata: {{"missed":{missed}}}\n\n'
-                text = pending.result()
-                if text is None:
-                    return
-                yield text
-                pending = None
+            yield channel
         finally:
-            if pending is not None:
-                pending.cancel()
             del self._readers[channel]
 
     def close(self) -> None:
@@ -212,11 +227,20 @@ class EventStream(NullSink):
         if not channels:
             return
         data = json.dumps({"call": call, **record()}, separators=(",", ":"), allow_nan=False)
-        text = f"event: {event}\ndata: {data}\n\n"
         for channel in channels:
-            channel.put(text)
+            channel.put(Event(event, data))
 
 
-async def _next(events: AsyncIterator[str]) -> str | None:
+async def with_misses(channel: Channel[Event]) -> AsyncGenerator[Event, None]:
+    """Yield what comes, and before it, whenever that has grown, how much was missed."""
+    missed = 0
+    async for event in channel:
+        if channel.dropped != missed:
+            missed = channel.dropped
+            yield Event("missed", f'{{"missed":{missed}}}')
+        yield event
+
+
+async def _next(events: AsyncIterator[Event]) -> Event | None:
     """The next event; None after the last, as no task may end by StopAsyncIteration."""
     return await anext(events, None)

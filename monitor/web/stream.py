@@ -31,8 +31,11 @@ from monitor.ingest.toll import Toll
 from monitor.pace import FloodError
 from monitor.refusals import refused
 from monitor.tasks import awaited
+from monitor.web.telling import Telling
 
 _log = log.get(__name__)
+
+Send = Callable[[str], Awaitable[None]]
 
 _UNSCORED = 5.0
 """Seconds of sound of others after which it is said that nobody who is scored is heard."""
@@ -72,15 +75,20 @@ class Streams:
 
     @contextmanager
     def open(
-        self, ingest: str, parser: Parser, label: str = "", owner: str = ""
+        self,
+        ingest: str,
+        parser: Parser,
+        label: str = "",
+        owner: str = "",
+        telling: Telling | None = None,
     ) -> Iterator["Stream"]:
         """Give a stream that is to be run; raises CapacityError if no slot is free.
 
-        `owner`: the token or the peer that sends it.
+        `owner`: the token or the peer that sends it; `telling` hears of its call.
         """
         # Before its call begins it takes up a slot, too.
         with self.registry.keep_place(ingest, owner) as place:
-            yield Stream(ingest, parser, self, label, owner, place)
+            yield Stream(ingest, parser, self, label, owner, place, telling)
 
 
 class Stream:
@@ -94,6 +102,7 @@ class Stream:
         label: str,
         owner: str,
         place: Place,
+        telling: Telling | None = None,
     ) -> None:
         self._ingest = ingest
         self._parser = parser
@@ -103,6 +112,7 @@ class Stream:
         self._label = label
         self._owner = owner
         self._place = place
+        self._telling = telling
         self._toll = Toll()
         self._receiving: asyncio.Task[tuple[Close, str]] | None = None
         self._source: TelephonySource | None = None
@@ -114,11 +124,7 @@ class Stream:
         """Messages that wait for what describes them, with monotonic seconds of arrival."""
         self._early_bytes = 0
 
-    async def run(
-        self,
-        receive: Callable[[], Awaitable[str | bytes | None]],
-        send: Callable[[str], Awaitable[None]],
-    ) -> Close:
+    async def run(self, receive: Callable[[], Awaitable[str | bytes | None]], send: Send) -> Close:
         """Converse until the stream or its call ends; `receive` gives None once disconnected."""
         receiving = awaited("telephony", self._converse(receive, send))
         self._receiving = receiving
@@ -141,12 +147,12 @@ class Stream:
                 self._source.hang_up(reason)
         if self._call is not None:
             await self._registry.wait(self._call)
+        if self._telling is not None:
+            await self._telling.end()
         return close
 
     async def _converse(
-        self,
-        receive: Callable[[], Awaitable[str | bytes | None]],
-        send: Callable[[str], Awaitable[None]],
+        self, receive: Callable[[], Awaitable[str | bytes | None]], send: Send
     ) -> tuple[Close, str]:
         first = asyncio.get_running_loop().time() + self._options.first_timeout
         try:
@@ -195,7 +201,7 @@ class Stream:
         self,
         messages: list[Message],
         data: str | bytes,
-        send: Callable[[str], Awaitable[None]],
+        send: Send,
         arrived: float | None = None,
     ) -> bool:
         """Do what a message says; return whether that ends the stream."""
@@ -246,6 +252,8 @@ class Stream:
         self._place.release()
         self._call = self._registry.start(source, first, label, self._ended, owner=self._owner)
         self._source = source
+        if self._telling is not None:
+            self._telling.begin(self._call.id)
         _log.info("telephony stream", ingest=self._ingest, call=self._call.id, label=label)
 
     def _telephone(self, begin: Begin) -> tuple[TelephonySource, str]:
@@ -271,7 +279,7 @@ class Stream:
             return asyncio.get_running_loop().time() + self._options.idle_timeout
         return source.latest + self._options.idle_timeout
 
-    async def _silence(self, send: Callable[[str], Awaitable[None]]) -> tuple[Close, str]:
+    async def _silence(self, send: Send) -> tuple[Close, str]:
         if self._source is None:
             what, reason = "no stream began", "no_media"
         else:
@@ -280,7 +288,7 @@ class Stream:
         await self._farewell(send, what)
         return Close(1008, f"media: {what} in time"), reason
 
-    async def _farewell(self, send: Callable[[str], Awaitable[None]], error: str | None) -> None:
+    async def _farewell(self, send: Send, error: str | None) -> None:
         words = self._parser.farewell(error)
         if words is not None:
             await send(words)

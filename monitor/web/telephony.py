@@ -13,9 +13,11 @@ from monitor.ingest.audiohook import AudioHookParser
 from monitor.ingest.dialect import Parser, TelephonyError
 from monitor.ingest.jitsi import JitsiParser
 from monitor.web.auth import Gatekeeper
+from monitor.web.events import KINDS, Event, EventStream
 from monitor.web.problems import Problem
 from monitor.web.signatures import AudioHookGate, TwilioGate
 from monitor.web.stream import Close, Streams
+from monitor.web.telling import Telling
 
 _log = log.get(__name__)
 
@@ -28,8 +30,12 @@ def router(
     gatekeeper: Gatekeeper,
     audiohook: AudioHookGate | None = None,
     twilio_gate: TwilioGate | None = None,
+    events: EventStream | None = None,
 ) -> APIRouter:
-    """Return the endpoints; without its gate AudioHook is not offered, Twilio needs a token."""
+    """Return the endpoints; without its gate AudioHook is not offered, Twilio needs a token.
+
+    `events`: what clients of our own may ask to be told of.
+    """
     routes = APIRouter()
 
     def admit(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> str:
@@ -65,6 +71,17 @@ def router(
         except TelephonyError as error:
             raise Problem(422, "Invalid request", str(error), field=error.field) from error
 
+    def told(dialect: str, socket: WebSocket, headers: Mapping[str, str]) -> Telling | None:
+        """Return what tells a client of its call; raises Problem if it may not hear of it."""
+        wanted = frozenset(socket.query_params.get("events", "").split(",")) - {""}
+        if not wanted or events is None or dialect != "pcm":
+            return None
+        if not wanted <= KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise Problem(422, "Invalid request", f"?events: of {known}", field="?events")
+        gatekeeper.allow(_token(socket, headers), "read")
+        return Telling(events, wanted, lambda event: _send(socket, _written(event)))
+
     @routes.websocket("/meetings/{dialect}")
     @routes.websocket("/telephony/{dialect}")
     async def attach(socket: WebSocket, dialect: str) -> None:
@@ -73,8 +90,9 @@ def router(
         try:
             owner = admit(dialect, socket, headers)
             parser = read(dialect, socket, headers)
+            telling = told(dialect, socket, headers)
             label = socket.query_params.get("call", "")[:80]
-            with streams.open(dialect, parser, label, owner) as stream:
+            with streams.open(dialect, parser, label, owner, telling) as stream:
                 offered = socket.scope.get("subprotocols") or [None]
                 await socket.accept(offered[0])
                 close = await stream.run(lambda: _receive(socket), lambda t: _send(socket, t))
@@ -137,6 +155,10 @@ async def _send(socket: WebSocket, text: str) -> None:
     # The far end may be gone already; the next receive says so.
     with suppress(WebSocketDisconnect, RuntimeError):
         await socket.send_text(text)
+
+
+def _written(event: Event) -> str:
+    return f'{{"event":"{event.kind}","data":{event.data}}}'
 
 
 async def _close(socket: WebSocket, close: Close) -> None:

@@ -184,3 +184,62 @@ async def test_nobody_is_let_in_without_a_token(parts: Stages) -> None:
             assert await refused(found, f"/meetings/{dialect}") == 401
             assert await refused(found, f"/meetings/{dialect}?token=reads") == 403
         assert await refused(found, "/meetings/teams?token=good") == 404
+
+
+async def test_a_client_of_ours_hears_of_its_own_call_and_of_no_other(parts: Stages) -> None:
+    async with rig(parts) as found:
+        path = "/meetings/pcm?token=both&participant=ann&mix=mono&events=verdict,paused,resumed"
+        async with found.dial(path) as socket, found.dial(path.replace("ann", "eve")) as other:
+            since = time.monotonic()
+            for index, piece in enumerate(pieces(noise(5, 16_000), 16_000)):
+                await asyncio.sleep(max(0.0, since + index / 50 - time.monotonic()))
+                await socket.send(piece)
+            await socket.send('{"event": "end"}')
+            said = [json.loads(text) async for text in socket]
+            assert socket.close_code == 1000
+            await other.send('{"event": "end"}')
+            elsewhere = [json.loads(text) async for text in other]
+        calls = {call.id: call for call in found.registry}
+    begun, *between, over = said
+    call = calls[begun["data"]["call"]]
+    assert (begun["event"], begun["data"]["state"]) == ("call", "started")
+    assert (over["event"], over["data"]["reason"]) == ("call", "ended")
+    assert {x["event"] for x in between} == {"verdict"}
+    assert {x["data"]["call"] for x in said} == {call.id}
+    assert {x["data"]["participant"] for x in between} == {"ann"}
+    ((_, verdict),) = call.participants
+    assert verdict is not None
+    assert between[-1]["data"]["seconds"]["scored"] == pytest.approx(
+        verdict.seconds.scored, abs=1e-3
+    )
+    assert all(x["data"].get("participant", "eve") == "eve" for x in elsewhere[1:])
+    assert {x["data"]["call"] for x in elsewhere} == set(calls) - {call.id}
+
+
+async def test_who_may_not_read_is_told_nothing(parts: Stages) -> None:
+    async with rig(parts) as found:
+        assert await refused(found, "/meetings/pcm?token=good&events=verdict") == 403
+        assert await refused(found, "/meetings/pcm?token=both&events=verdict,secrets") == 422
+        # What is not asked for is not told.
+        async with found.dial("/meetings/pcm?token=good&participant=ann") as socket:
+            await socket.send("not JSON")
+            await socket.send('{"event": "end"}')
+            assert [text async for text in socket] == []
+        assert (await found.over()).ended == "ended"
+
+
+async def test_who_does_not_read_what_it_asked_for_is_judged_all_the_same(parts: Stages) -> None:
+    async with rig(parts) as found:
+        kinds = ",".join(sorted({"window", "verdict", "alert"}))
+        path = f"/meetings/pcm?token=both&participant=ann&mix=mono&events={kinds}"
+        async with found.dial(path) as socket:
+            socket.transport.pause_reading()
+            since = time.monotonic()
+            for index, piece in enumerate(pieces(noise(4, 16_000), 16_000)):
+                await asyncio.sleep(max(0.0, since + index / 50 - time.monotonic()))
+                await socket.send(piece)
+            await until(lambda: bool(found.sink.verdicts))
+            socket.transport.abort()
+        ((_, verdict),) = (await found.over()).participants
+        assert verdict is not None
+        assert verdict.seconds.scored > 0

@@ -24,6 +24,7 @@ from monitor.calls.admission import Slots
 from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
+from monitor.delivery.fanout import Fanout
 from monitor.ingest.anomaly import AnomalyKind
 from monitor.ingest.dialect import LARGEST
 from monitor.ingest.tcp import keep_alive
@@ -33,6 +34,7 @@ from monitor.types import LostReason
 from monitor.web import telephony
 from monitor.web.audiosocket import AudioSocketServer
 from monitor.web.auth import Gatekeeper, Grant, digest
+from monitor.web.events import EventStream
 from monitor.web.server import Served, Server
 from monitor.web.signatures import AudioHookGate, TwilioGate
 from monitor.web.stream import StreamOptions, Streams
@@ -50,15 +52,20 @@ class Rig:
     def __init__(self, parts: Stages, options: StreamOptions, limit: int, signed: bool) -> None:
         self.sink = MemorySink()
         self.metrics = Metrics()
-        self.registry = Registry(parts, self.sink, self.metrics, Slots(limit))
+        self.events = EventStream()
+        told = Fanout([self.sink, self.events])
+        self.registry = Registry(parts, told, self.metrics, Slots(limit))
         self.streams = Streams(self.registry, options)
         grants = [
             Grant("carrier", digest("good"), frozenset({"publish"})),
             Grant("reader", digest("reads"), frozenset({"read"})),
+            Grant("agent", digest("both"), frozenset({"publish", "read"})),
         ]
-        gates = (AudioHookGate(KEY, SECRET), TwilioGate("12345")) if signed else (None, None)
+        hook = AudioHookGate(KEY, SECRET) if signed else None
+        twilio = TwilioGate("12345") if signed else None
         app = FastAPI()
-        app.include_router(telephony.router(self.streams, Gatekeeper(grants), *gates))
+        gatekeeper = Gatekeeper(grants)
+        app.include_router(telephony.router(self.streams, gatekeeper, hook, twilio, self.events))
         self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         self.host = ""
 

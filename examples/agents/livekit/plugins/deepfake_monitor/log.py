@@ -1,0 +1,5 @@
+"""Where the plugin says what went wrong."""
+
+import logging
+
+logger = logging.getLogger("livekit.plugins.deepfake_monitor")
