@@ -38,6 +38,8 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = 3
+        # An arena keeps what its session's largest run needed, for as long as the session lives.
+        options.enable_cpu_mem_arena = False
         source = model if isinstance(model, bytes) else str(model)
         self._session = ort.InferenceSession(source, options, providers=list(providers))
         self.inputs = tuple(i.name for i in self._session.get_inputs())

@@ -248,7 +248,10 @@ class JsonParser(Events):
 
 def _bare(track: object) -> str:
     """A track's name in lower case, without `_track` at its end; empty for none."""
-    return re.sub(r"_tracks?$", "", track.strip().lower()[:40]) if isinstance(track, str) else ""
+    if not isinstance(track, str):
+        return ""
+    name = track.strip().lower()[:40]
+    return name.removesuffix("_tracks" if name.endswith("s") else "_track")
 
 
 def _named(tracks: object) -> tuple[str, ...]:
