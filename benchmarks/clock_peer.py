@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from monitor.ingest.jitter import Delivery, JitterBuffer, RtpPacket
-from monitor.ingest.piece import Piece, Placed
-from monitor.ingest.soundclock import SoundClock
+from monitor.ingest.clock.audio_clock import AudioClock
+from monitor.ingest.clock.piece import Piece, Placed
+from monitor.ingest.rtp.jitter_buffer import Delivery, JitterBuffer, RtpPacket
 
 SECONDS, LENGTH, RATE = 60.0, 0.02, 48_000
 _EVENED_OUT = 0.04
@@ -126,7 +126,7 @@ class Place:
 
 def ours(packets: Sequence[Packet]) -> list[Place]:
     """Through the service's buffer and clock."""
-    buffer, clock, out = JitterBuffer(), SoundClock[int](), list[Place]()
+    buffer, clock, out = JitterBuffer(), AudioClock[int](), list[Place]()
 
     def take(placed: Sequence[Placed[int]], now: float) -> None:
         for each in placed:

@@ -25,7 +25,7 @@ from monitor.calls.face import LOOKS_HZ
 from monitor.detectors.face import FaceDetector
 from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.inference.onnx import Session
-from monitor.sampling import Sampling
+from monitor.types.sampling import Sampling
 
 REFERENCE = "voice network, a window of 3 s"
 FIVE = np.array([[280, 200], [360, 200], [320, 250], [290, 290], [350, 290]], np.float64)

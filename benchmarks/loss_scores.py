@@ -1,7 +1,7 @@
 """What lost packets do to the scores of genuine speech: `make bench-loss`.
 
     recording ─ Opus, 20 ms ─ seeded loss ─┬─ aiortc's jitter buffer, as it comes ─┐
-                                           └─ Hearing, as the service receives ────┴─ voice windows
+                                           └─ AudioReceiver, as the service has it ┴─ voice windows
 
 People's recordings are sent with the same packets lost through both ways, and judged by the shipped
 voice detector behind the speech gate. Of every window that is judged with and without loss the
@@ -33,12 +33,12 @@ from aiortc.rtp import RtpPacket as AiortcPacket
 from monitor.calls.pipeline import Pipeline
 from monitor.calls.stages import Stages
 from monitor.calls.thinning import Thinning
-from monitor.ingest.convert import AudioConverter
-from monitor.ingest.hearing import Hearing
-from monitor.ingest.jitter import RtpPacket
-from monitor.ingest.payload import sound_format
-from monitor.judges import build_stages
-from monitor.metrics import Metrics
+from monitor.ingest.codecs.audio_payload import sound_format
+from monitor.ingest.codecs.convert import AudioConverter
+from monitor.ingest.rtp.audio_receiver import AudioReceiver
+from monitor.ingest.rtp.jitter_buffer import RtpPacket
+from monitor.metrics.sink import Metrics
+from monitor.service.judges import build_stages
 from monitor.settings import load
 from monitor.types import AudioFrame, Gap, LostReason, Outcome, Score, Span, Timing
 from tests.e2e.rig.recordings import Recordings
@@ -103,7 +103,7 @@ def through_hearing(media: Sequence[bytes], arrives: Sequence[bool]) -> Heard:
     """As the service hears."""
     opus = sound_format("opus")
     assert opus is not None
-    hearing = Hearing("remote", {111: opus}, 0.08, lambda at: -STEP)
+    hearing = AudioReceiver("remote", {111: opus}, 0.08, lambda at: -STEP)
     found: list[AudioFrame | Gap | Timing] = []
     for number, payload in enumerate(media):
         at = number * STEP

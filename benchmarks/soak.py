@@ -37,7 +37,7 @@ from websockets.asyncio.client import connect
 from benchmarks.alert_latency import PACKET_SECONDS, RATE
 from benchmarks.console_cost import megabytes
 from benchmarks.loop_lag import percentile
-from monitor.ingest.aiortc_adapter import offer_loopback
+from monitor.ingest.rtp.aiortc_adapter import offer_loopback
 from tests.e2e.rig.recordings import Recordings
 from tests.e2e.rig.rtsp import Mount, RtspServer
 from tests.e2e.rig.sound import read_wav

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from monitor import log
-from monitor.app import Service
+from monitor.runtime import log
+from monitor.service.app import Service
 from monitor.settings import load
 
 _PROBLEM = "application/problem+json"

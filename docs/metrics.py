@@ -1,11 +1,11 @@
 """Every Prometheus family as a page."""
 
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
 
 _HEAD = """# Metrics
 
 Written by `python -m docs.build` from the families' own words (`HELP`); change those in
-`monitor/families` and write it again.
+`monitor/metrics` and write it again.
 
 `GET /metrics` (token scope `metrics`) serves Prometheus text, or OpenMetrics with exemplars when
 asked for it. Base units; labels come from small closed sets; a call's id appears only in

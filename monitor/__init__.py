@@ -10,8 +10,8 @@ from monitor.version import VERSION
 
 if TYPE_CHECKING:
     from monitor.inference.catalogue import CatalogueError
-    from monitor.records import WindowRecord
-    from monitor.session import Monitor, RecordingError, Scores, open_monitor, score
+    from monitor.schema.records import WindowRecord
+    from monitor.service.session import Monitor, RecordingError, Scores, open_monitor, score
     from monitor.settings import Settings, SettingsError
     from monitor.types import AlarmState
 
@@ -25,7 +25,7 @@ _WHERE = {
     "CatalogueError": "inference.catalogue",
     "Settings": "settings",
     "SettingsError": "settings",
-    "WindowRecord": "records",
+    "WindowRecord": "schema.records",
 }
 
 
@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for: `verify` and `--help` need none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'session')}"), name)
+    return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'service.session')}"), name)

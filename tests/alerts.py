@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from monitor import wire
-from monitor.messages import Message
+from monitor.schema import wire
+from monitor.schema.messages import Message
 from monitor.types import (
     Advice,
     AlarmState,

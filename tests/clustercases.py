@@ -2,7 +2,7 @@
 
 import math
 
-from monitor import wire
+from monitor.schema import wire
 from monitor.store.calls import Batch, Begun
 from monitor.store.nodes import Interrupted, NodeRow
 from monitor.store.sources import Account, SourceRow

@@ -17,8 +17,6 @@ from monitor.decision.quality_bins import BinnedCalibration, QualityBin
 from monitor.decision.sequential import ScanModel
 from monitor.detectors.face import FaceDetector
 from monitor.inference.executor import Executor
-from monitor.protocols import Intake, Media, SecondLook
-from monitor.sampling import Sampling
 from monitor.types import (
     SAMPLE_RATE,
     AbstentionReason,
@@ -30,6 +28,8 @@ from monitor.types import (
     Preview,
     Verdict,
 )
+from monitor.types.protocols import Intake, Media, SecondLook
+from monitor.types.sampling import Sampling
 
 
 class LevelDetector:

@@ -13,16 +13,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from monitor import wire
-from monitor.calibrate import find_recordings
-from monitor.messages import Due, StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.offline.calibrate import find_recordings
+from monitor.schema import wire
+from monitor.schema.messages import Due, StoreError
 from monitor.store.recorder import Recorder
 from monitor.store.retention import Terms
 from monitor.store.reviews import ReviewOutcome
 from monitor.store.store import Store
 from monitor.store.tables import metadata
-from monitor.training.clips import Split, load_clips
+from monitor.training.data.clips import Split, load_clips
 from monitor.types import AlarmState, Alert, Score, Span
 from tests.alerts import ALLOWED, alert
 

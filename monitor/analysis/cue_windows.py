@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.analysis.alignment import CROP_SIDE
-from monitor.landmarks import POINTS
 from monitor.types import EYE_SHAPE, MOUTH_SHAPE, SOUND_BANDS, SOUND_HZ, CueWindow, Span
+from monitor.types.landmarks import POINTS
 
 N = TypeVar("N", np.float32, np.uint8)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from monitor.analysis.alignment import TEMPLATE, Map, Points, inverted, sampled, similarity
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
-from monitor.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, POINTS, RIGHT_EYE
 from monitor.types import EYE_SHAPE, MOUTH_SHAPE, Image
+from monitor.types.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, POINTS, RIGHT_EYE
 
 INPUT_SIDE = 112
 """Pixels of the side of the crop that the network sees."""

@@ -27,7 +27,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from monitor.bench.media import PACKET, Media, Track
 from monitor.bench.rtsp import Camera
-from monitor.ingest.aiortc_adapter import offer_loopback
+from monitor.ingest.rtp.aiortc_adapter import offer_loopback
 
 Way = Literal["websocket", "webrtc", "rtsp"]
 _PING, _PONG = 0x89, 0x8A

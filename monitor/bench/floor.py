@@ -19,8 +19,8 @@ from aiortc.contrib.media import MediaBlackhole
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 
-from monitor.ingest.aiortc_adapter import offer_loopback
-from monitor.ingest.g711 import Codec, decode
+from monitor.ingest.codecs.g711 import Codec, decode
+from monitor.ingest.rtp.aiortc_adapter import offer_loopback
 
 
 def application() -> FastAPI:

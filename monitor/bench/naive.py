@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from monitor.analysis.cascade import Cascade
-from monitor.ingest.convert import AudioConverter
+from monitor.ingest.codecs.convert import AudioConverter
 
 WINDOW, HOP = 4, 1
 """Seconds."""

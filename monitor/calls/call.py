@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from monitor import failures, log
 from monitor.calls.admission import Level
 from monitor.calls.intake import Arrival, CallIntake
 from monitor.calls.pause import Pause, PauseError, PauseReason
@@ -15,10 +14,11 @@ from monitor.calls.stages import Stages
 from monitor.calls.standstill import Standstill
 from monitor.calls.thinning import Thinning
 from monitor.calls.timings import Timings
-from monitor.metrics import Metrics, exemplar
-from monitor.packet import PacketTarget
-from monitor.protocols import Sink, Source, SourceError
+from monitor.metrics.sink import Metrics, exemplar
+from monitor.runtime import failures, log
 from monitor.types import AudioFrame, Gap, LostReason, Span, Timing, Tracks, VideoFrame
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Sink, Source, SourceError
 
 _log = log.get(__name__)
 

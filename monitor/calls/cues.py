@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor import log
 from monitor.analysis.alignment import crop_map
 from monitor.analysis.cue_windows import CueCrop, CueFrame, CueWindower
 from monitor.analysis.faces import FaceFrame
@@ -18,8 +17,7 @@ from monitor.calls.admission import Level
 from monitor.calls.judgement import measured
 from monitor.calls.stages import Stages
 from monitor.calls.thinning import Thinning
-from monitor.protocols import Cue
-from monitor.sampling import Pace
+from monitor.runtime import log
 from monitor.types import (
     SOUND_HZ,
     AbstentionReason,
@@ -31,6 +29,8 @@ from monitor.types import (
     Span,
     VideoFrame,
 )
+from monitor.types.protocols import Cue
+from monitor.types.sampling import Pace
 
 _log = log.get(__name__)
 CROPS_HZ = 1.0

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from monitor import log
 from monitor.analysis.face_windows import FaceScores, FaceWindower
 from monitor.analysis.faces import FaceFrame, FaceTracker
 from monitor.calls.absence import Absences
@@ -15,7 +14,7 @@ from monitor.calls.admission import Level
 from monitor.calls.judgement import judged, measured
 from monitor.calls.stages import Stages
 from monitor.calls.thinning import Thinning
-from monitor.sampling import Pace
+from monitor.runtime import log
 from monitor.types import (
     AbstentionReason,
     AlertType,
@@ -26,6 +25,7 @@ from monitor.types import (
     Span,
     VideoFrame,
 )
+from monitor.types.sampling import Pace
 
 _log = log.get(__name__)
 LOOKS_HZ = 2.0

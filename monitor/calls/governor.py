@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitor import log
 from monitor.calls.admission import CapacityError, Level, Slots
+from monitor.runtime import log
 
 _log = log.get(__name__)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Container
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from monitor.channel import Channel, ChannelClosedError
-from monitor.packet import EncodedPacket, PacketTarget
-from monitor.protocols import Media
-from monitor.tasks import awaited
+from monitor.runtime.channel import Channel, ChannelClosedError
+from monitor.runtime.tasks import awaited
 from monitor.types import Gap, LostReason, Tracks, VideoFrame
+from monitor.types.packet import EncodedPacket, PacketTarget
+from monitor.types.protocols import Media
 
 AUDIO_CAPACITY = 250
 """Audio items: five seconds of 20 ms frames, enough to ride out a pause of the whole machine."""

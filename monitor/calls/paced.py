@@ -4,9 +4,9 @@ import asyncio
 import threading
 import time
 
-from monitor.packet import PacketTarget
-from monitor.protocols import Intake, Media, Source
 from monitor.types import AudioFrame, Gap, Timing, Tracks, VideoFrame
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Intake, Media, Source
 
 
 class PacedSource:

@@ -10,7 +10,6 @@ from monitor.calls.thinning import Thinning
 from monitor.calls.voice import Judged, VoicePath
 from monitor.decision.alarm import Transition
 from monitor.decision.participant import ParticipantDecision, TypedTransition
-from monitor.protocols import Sink
 from monitor.types import (
     Alert,
     AlertAction,
@@ -23,6 +22,7 @@ from monitor.types import (
     Verdict,
     VideoFrame,
 )
+from monitor.types.protocols import Sink
 
 
 class Pipeline:

@@ -5,17 +5,17 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 
-from monitor import failures, log
 from monitor.calls.admission import Admission, CapacityError, Level
 from monitor.calls.call import Call
 from monitor.calls.pause import Pause, PauseError, PauseReason
 from monitor.calls.place import Place
 from monitor.calls.record import CallRecord
 from monitor.calls.stages import Stages
-from monitor.metrics import Metrics
-from monitor.packet import PacketTarget
-from monitor.protocols import Sink, Source
-from monitor.tasks import awaited
+from monitor.metrics.sink import Metrics
+from monitor.runtime import failures, log
+from monitor.runtime.tasks import awaited
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Sink, Source
 
 _log = log.get(__name__)
 

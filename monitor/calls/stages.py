@@ -10,9 +10,9 @@ from monitor.analysis.speech import SpeechGate
 from monitor.decision.alarm import AlarmTiming
 from monitor.decision.policy import Policy
 from monitor.inference.executor import Executor
-from monitor.protocols import Cue, Detector, FaceJudge
-from monitor.sampling import Sampling
 from monitor.types import AlertType, AudioWindow
+from monitor.types.protocols import Cue, Detector, FaceJudge
+from monitor.types.sampling import Sampling
 
 NO_MODEL = "none"
 """The model of a detector that has none."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from monitor import log
+from monitor.runtime import log
 
 _log = log.get(__name__)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, replace
 
-from monitor import log
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.runtime import log
 from monitor.types import Corrected, Timing
 
 _log = log.get(__name__)

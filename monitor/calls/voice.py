@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from monitor import log
 from monitor.analysis.speech import SpeechMeter
 from monitor.analysis.windows import AudioWindower
 from monitor.calls import preview
@@ -13,6 +12,7 @@ from monitor.calls.judgement import judged
 from monitor.calls.stages import Judges, Stages
 from monitor.calls.thinning import Thinning
 from monitor.decision.looks import Looks, Result
+from monitor.runtime import log
 from monitor.types import (
     AbstentionReason,
     AlertType,

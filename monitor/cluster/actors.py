@@ -10,15 +10,15 @@ import ray
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from monitor import log
 from monitor.cluster.director import Director, SupersededError
 from monitor.cluster.engine import NAMESPACE, NODE_RESOURCE
 from monitor.cluster.lease import Orders, Report, Standing
-from monitor.cluster.node import Host, Tenancy, UnreachableError
-from monitor.messages import StoreError
+from monitor.cluster.node import Host, NodeLeases, UnreachableError
+from monitor.runtime import log
+from monitor.runtime.tasks import begin
+from monitor.schema.messages import StoreError
 from monitor.store.sources import SourceRow
 from monitor.store.store import Store
-from monitor.tasks import begin
 
 _log = log.get(__name__)
 
@@ -91,7 +91,7 @@ class MediaNode:
             ip = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
             async with self._plan.host(node, ip) as host:
                 ready.set_result(host.standing)
-                tenancy = Tenancy(host, self._ask, self._plan.lease_seconds, time.monotonic)
+                tenancy = NodeLeases(host, self._ask, self._plan.lease_seconds, time.monotonic)
                 await tenancy.run()
         except Exception as error:
             if not ready.done():

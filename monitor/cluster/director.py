@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from monitor import log
 from monitor.cluster.lease import Ended, Lease, Orders, Report, Standing
 from monitor.cluster.ledger import NodeLedger, SourceLedger, TotalLedger
 from monitor.cluster.pull import RETRIED, Pull
 from monitor.cluster.roster import Node, Roster
 from monitor.cluster.seal import CONFIGURED
+from monitor.runtime import log
 from monitor.store.nodes import NodeRow
 from monitor.store.sources import Account, SourceRow
 

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from monitor import log
 from monitor.calls.admission import CapacityError
 from monitor.cluster.lease import Ended, Fence, Lease, Orders, Report
-from monitor.messages import StoreError
-from monitor.tasks import begin
+from monitor.runtime import log
+from monitor.runtime.tasks import begin
+from monitor.schema.messages import StoreError
 
 _log = log.get(__name__)
 
@@ -65,7 +65,7 @@ class Host(Protocol):
         """Ask the database which leases still hold; raises StoreError."""
 
 
-class Tenancy:
+class NodeLeases:
     """The leases of one node."""
 
     def __init__(

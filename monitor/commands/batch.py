@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from monitor.batch.crew import Done, Event, Made, Work, cores, work_through
-from monitor.batch.results import Results
 from monitor.commands.options import fail
 from monitor.inference.catalogue import MANIFEST, default_folder
+from monitor.offline.batch.crew import Done, Event, Made, Work, cores, work_through
+from monitor.offline.batch.results import Results
 from monitor.settings import Settings
 from monitor.types import ChannelChoice
 from monitor.version import VERSION

@@ -10,23 +10,23 @@ from typing import Annotated
 
 import typer
 
-from monitor import calibrate as calibration
-from monitor import log
-from monitor.app import build_offline
-from monitor.batch.crew import Listener, Made, Progress, Record, UnusableError
 from monitor.commands.batch import KeptResults, Processes, results_of, through
 from monitor.commands.options import Channels, SettingsFile, chosen_settings, fail
 from monitor.decision.reference import GenuineCall
 from monitor.decision.sequential import STATISTICS
 from monitor.decision.thresholds import BUDGETS
 from monitor.inference.catalogue import CatalogueError, default_folder
+from monitor.offline import calibrate as calibration
+from monitor.offline.batch.crew import Listener, Made, Progress, Record, UnusableError
+from monitor.runtime import log
+from monitor.service.app import build_offline
+from monitor.service.sources import open_file
 from monitor.settings import SettingsError, load
-from monitor.sources import open_file
 from monitor.types import ChannelChoice
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class AudioReceiver:
     """What a process does that hears genuine recordings."""
 
     settings: Path | None
@@ -79,7 +79,7 @@ def calibrate(
     try:
         recordings = calibration.find_recordings(genuine)
         paths = [recording.path for recording in recordings]
-        with closing(through(Hearing(settings, channels), paths, processes, kept)) as events:
+        with closing(through(AudioReceiver(settings, channels), paths, processes, kept)) as events:
             for event in events:
                 recording = recordings[event.place]
                 if isinstance(event, Made) and event.record["type"] == "participant":

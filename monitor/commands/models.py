@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from monitor import log
-from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import Catalogue, CatalogueError, default_folder
-from monitor.judges import load_judges
-from monitor.promotion import PromotionError, promote
+from monitor.offline.promotion import PromotionError, promote
+from monitor.runtime import log
+from monitor.service.app import build_offline
+from monitor.service.judges import load_judges
 
 
 def verify_models(settings: SettingsFile = None) -> None:

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from monitor import log
-from monitor.batch.crew import Listener, Made, Progress, UnusableError
-from monitor.batch.recordings import NoRecordingError, recordings
 from monitor.commands.batch import KeptResults, Processes, results_of, through
 from monitor.commands.options import Channels, SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
-from monitor.replay import sentence
-from monitor.session import Monitor, RecordingError
+from monitor.offline.batch.crew import Listener, Made, Progress, UnusableError
+from monitor.offline.batch.recordings import NoRecordingError, recordings
+from monitor.offline.replay import sentence
+from monitor.runtime import log
+from monitor.service.session import Monitor, RecordingError
 from monitor.settings import SettingsError, load
 from monitor.types import ChannelChoice
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from monitor import access, log
-from monitor.app import Service
 from monitor.commands.options import PASSING, SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.runtime import log
+from monitor.service import access
+from monitor.service.app import Service
 from monitor.settings import PassingError, Settings, SettingsError
 from monitor.web.server import Served, Server
 
@@ -75,7 +76,7 @@ def _service(settings: Settings) -> Served:
 def _gateway(settings: Settings) -> Served:
     try:
         # Only here: Ray is an extra.
-        from monitor.gateway import Gateway
+        from monitor.service.gateway import Gateway
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

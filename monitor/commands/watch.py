@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from monitor import log, terminal
-from monitor.app import build_offline
 from monitor.commands.options import SettingsFile, chosen_settings, fail
 from monitor.inference.catalogue import CatalogueError
+from monitor.offline import terminal
+from monitor.runtime import log
+from monitor.service.app import build_offline
+from monitor.service.sources import Wanted, is_stream, open_file, open_pull
 from monitor.settings import SettingsError
-from monitor.sources import Wanted, is_stream, open_file, open_pull
 
 
 def watch(

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 
 from monitor.decision.strata import is_narrow
-from monitor.protocols import SecondLook
 from monitor.types import LOOKS, AbstentionReason, AudioWindow, Quality
+from monitor.types.protocols import SecondLook
 
 Result = float | AbstentionReason
 

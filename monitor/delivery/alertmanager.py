@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from monitor import log
 from monitor.delivery.http import client, failure, posted
-from monitor.messages import DeliveryError, Message
+from monitor.runtime import log
+from monitor.schema.messages import DeliveryError, Message
 from monitor.types import AlarmState, AlertAction
 
 _log = log.get(__name__)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from monitor import wire
-from monitor.messages import Message
+from monitor.schema import wire
+from monitor.schema.messages import Message
 
 CONTENT_TYPE = "application/cloudevents+json"
 

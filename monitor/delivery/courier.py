@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from monitor import log
 from monitor.delivery.unkept import Unkept
-from monitor.messages import DeliveryError, Due, Message, StoreError
-from monitor.metrics import Metrics
-from monitor.records import AlertRecord
-from monitor.tasks import begin, ended
+from monitor.metrics.sink import Metrics
+from monitor.runtime import log
+from monitor.runtime.tasks import begin, ended
+from monitor.schema.messages import DeliveryError, Due, Message, StoreError
+from monitor.schema.records import AlertRecord
 from monitor.types import Alert
 
 _log = log.get(__name__)

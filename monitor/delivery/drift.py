@@ -14,8 +14,8 @@ from typing import Protocol
 from typing_extensions import TypedDict
 
 from monitor.delivery.logged import NullSink
-from monitor.metrics import Metrics
-from monitor.records import described
+from monitor.metrics.sink import Metrics
+from monitor.schema.records import described
 from monitor.types import (
     Abstention,
     AbstentionReason,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from monitor import log
-from monitor.protocols import Sink
+from monitor.runtime import log
 from monitor.types import Alert, Outcome, Preview, Verdict
+from monitor.types.protocols import Sink
 
 _log = log.get(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from monitor.messages import DeliveryError
+from monitor.schema.messages import DeliveryError
 
 LONGEST_WAIT = 3600.0
 """Seconds for which a receiver is left alone because it asks for it."""

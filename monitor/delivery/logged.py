@@ -1,6 +1,6 @@
 """The sink that writes alerts to the log, and the silent one that others derive from."""
 
-from monitor import log
+from monitor.runtime import log
 from monitor.types import Alert, Outcome, Preview, Verdict
 
 _log = log.get(__name__)

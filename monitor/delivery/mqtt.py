@@ -17,8 +17,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from monitor.delivery.bus import CONTENT_TYPE, Login
-from monitor.messages import DeliveryError
-from monitor.tasks import begin
+from monitor.runtime.tasks import begin
+from monitor.schema.messages import DeliveryError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for each of the blocking steps of a connection, which run in a thread."""

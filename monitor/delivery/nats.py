@@ -11,8 +11,8 @@ from nats.errors import Error, NoServersError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from monitor.delivery.bus import CONTENT_TYPE, Login
-from monitor.messages import DeliveryError
-from monitor.tasks import awaited, begin
+from monitor.runtime.tasks import awaited, begin
+from monitor.schema.messages import DeliveryError
 
 CONNECT_TIMEOUT = 10
 """Seconds for each of the steps of a connection."""

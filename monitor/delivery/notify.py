@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.messages import DeliveryError, Message
+from monitor.schema.messages import DeliveryError, Message
 from monitor.types import AlertAction
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from monitor import log, wire
 from monitor.delivery.courier import Courier
 from monitor.delivery.logged import NullSink
-from monitor.messages import ROW, StoreError
-from monitor.metrics import Metrics
-from monitor.records import AlertRecord
+from monitor.metrics.sink import Metrics
+from monitor.runtime import log
+from monitor.schema import wire
+from monitor.schema.messages import ROW, StoreError
+from monitor.schema.records import AlertRecord
 from monitor.types import Alert, Guidance
 
 _log = log.get(__name__)

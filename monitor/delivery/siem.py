@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from monitor.delivery.http import client, context, failure, posted
-from monitor.messages import DeliveryError, Message
+from monitor.schema.messages import DeliveryError, Message
 from monitor.types import AlarmState, AlertAction
 from monitor.version import VERSION
 

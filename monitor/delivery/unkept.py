@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from monitor.messages import Message
+from monitor.schema.messages import Message
 
 CAPACITY = 10_000
 """Messages, and keys of those that were taken; beyond it the oldest are forgotten."""

@@ -14,9 +14,9 @@ from typing import Literal
 import httpx
 from standardwebhooks import Webhook
 
-from monitor import wire
 from monitor.delivery.http import client, failure, posted
-from monitor.messages import DeliveryError, Message
+from monitor.schema import wire
+from monitor.schema.messages import DeliveryError, Message
 
 MOST_REDIRECTS = 3
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]

@@ -37,8 +37,8 @@ from monitor.detectors.cue import (
 )
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import Session
-from monitor.landmarks import LEFT_EYE
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import LEFT_EYE
 
 FEWEST_HZ = 10.0
 FEWEST_SECONDS = 4.0

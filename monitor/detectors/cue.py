@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.landmarks import LEFT_EYE, POINTS, RIGHT_EYE
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import LEFT_EYE, POINTS, RIGHT_EYE
 
 Floats = NDArray[np.float64]
 HOLE = 0.35

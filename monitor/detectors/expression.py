@@ -28,8 +28,8 @@ from monitor.detectors.cue import (
     moving,
     rolled,
 )
-from monitor.landmarks import INNER_LIPS, LEFT_EYE, NOSE, OVAL, RIGHT_EYE
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import INNER_LIPS, LEFT_EYE, NOSE, OVAL, RIGHT_EYE
 
 FEWEST_HZ = 10.0
 FEWEST_SECONDS = 4.0

@@ -26,8 +26,8 @@ from monitor.detectors.cue import (
     sampled,
     shown,
 )
-from monitor.landmarks import LEFT_BROW, OUTER_LIPS, OVAL, RIGHT_BROW
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import LEFT_BROW, OUTER_LIPS, OVAL, RIGHT_BROW
 
 FEWEST_CROPS = 4
 EYES_PX = 59.0

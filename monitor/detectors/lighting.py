@@ -27,8 +27,8 @@ from monitor.detectors.cue import (
     face_axes,
     shown,
 )
-from monitor.landmarks import LEFT_EYE, OVAL, RIGHT_EYE
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import LEFT_EYE, OVAL, RIGHT_EYE
 
 FEWEST_CROPS = 6
 CHANGE = 0.03

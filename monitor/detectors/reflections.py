@@ -24,8 +24,8 @@ from monitor.detectors.cue import (
     sampled,
     shown,
 )
-from monitor.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from monitor.types import AbstentionReason, CueWindow, Reading
+from monitor.types.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 
 FEWEST_CROPS = 3
 IRIS_PX = 11.0

@@ -8,8 +8,8 @@ import numpy as np
 from monitor.detectors.second import VoiceSecondLook
 from monitor.inference.catalogue import Model
 from monitor.inference.onnx import CPU, Session
-from monitor.protocols import SecondLook
 from monitor.types import AbstentionReason, AudioWindow
+from monitor.types.protocols import SecondLook
 
 MAX_MISSING = 0.5
 """Seconds of a window that may be missing: concealment and holes look like splices."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.evidence.parameters import Track, UnknownCodecError, describe, stored
-from monitor.packet import EncodedPacket, Encoding
+from monitor.types.packet import EncodedPacket, Encoding
 
 _CLUSTER_SECONDS = 5.0
 _SOUND, _PICTURE = 2, 1

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from monitor.packet import EncodedPacket, Encoding
+from monitor.types.packet import EncodedPacket, Encoding
 
 _WAVE_TAGS = {
     "pcm_mulaw": (7, 1, 8),

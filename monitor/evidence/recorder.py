@@ -10,13 +10,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from monitor import wire
 from monitor.evidence.bundle import Draft
 from monitor.evidence.matroska import Clip, remux
 from monitor.evidence.ring import Ring
-from monitor.packet import EncodedPacket, PacketTarget
-from monitor.records import WindowRecord
+from monitor.schema import wire
+from monitor.schema.records import WindowRecord
 from monitor.types import AlarmState, Alert, AlertAction, Outcome, Preview, Verdict
+from monitor.types.packet import EncodedPacket, PacketTarget
 
 MOST_WINDOWS = 3600
 """Window records of one participant that a bundle holds; the latest."""

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from monitor.packet import EncodedPacket
+from monitor.types.packet import EncodedPacket
 
 
 @dataclass(frozen=True, slots=True)

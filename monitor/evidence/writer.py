@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor import log, threads
 from monitor.evidence.bundle import Draft
-from monitor.evidence.shelf import Kept
+from monitor.evidence.bundle_store import Kept
+from monitor.runtime import log, threads
 
 _log = log.get(__name__)
 

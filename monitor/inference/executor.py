@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from monitor import failures, threads
-from monitor.tasks import answer
+from monitor.runtime import failures, threads
+from monitor.runtime.tasks import answer
 
 T = TypeVar("T")
 

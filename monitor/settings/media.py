@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, IPvAnyAddress, SecretStr, model_validator
 
-from monitor.sampling import Sampling
 from monitor.settings.section import Section
+from monitor.types.sampling import Sampling
 
 
 class Video(Section):

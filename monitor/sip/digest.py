@@ -20,7 +20,7 @@ from aiosipua import (
     stringify_auth,
 )
 
-from monitor.refusals import refused
+from monitor.runtime.refusals import refused
 from monitor.sip.message import SipError
 
 REALM = "deepfake-monitor"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from aiosipua import SipRequest
 
-from monitor import log
+from monitor.runtime import log
 from monitor.sip.recording import Recording
 from monitor.sip.transaction import LIFETIME, Transaction, Transactions, repeat
 

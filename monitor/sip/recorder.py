@@ -15,14 +15,14 @@ from aiosipua import SipRequest, create_dialog_from_request
 from aiosipua.dialog import remote_cseq_valid
 from aiosipua.utils import format_addr
 
-from monitor import log
 from monitor.calls.admission import CapacityError
 from monitor.calls.registry import Registry
-from monitor.ingest.anomaly import Anomalies
-from monitor.ingest.recording_metadata import Metadata
-from monitor.ingest.siprec import TOO_MANY, SiprecOptions, SiprecSource
-from monitor.protocols import SourceError
-from monitor.refusals import refused
+from monitor.ingest.connection.anomaly import Anomalies
+from monitor.ingest.siprec.recording_metadata import Metadata
+from monitor.ingest.siprec.siprec_source import TOO_MANY, SiprecOptions, SiprecSource
+from monitor.runtime import log
+from monitor.runtime.refusals import refused
+from monitor.runtime.tasks import begin
 from monitor.sip.digest import Digest
 from monitor.sip.extensions import check_extensions, wants_recording
 from monitor.sip.message import SipError, reply, tag
@@ -38,7 +38,7 @@ from monitor.sip.recording import (
 )
 from monitor.sip.transaction import Transaction, Transactions
 from monitor.sip.transport import Peer
-from monitor.tasks import begin
+from monitor.types.protocols import SourceError
 
 _log = log.get(__name__)
 

@@ -8,11 +8,11 @@ from aiosipua import Dialog, SipRequest
 from aiosipua.session_timer import parse_session_expires
 
 from monitor.calls.call import Call
-from monitor.ingest.anomaly import Anomalies, Anomaly, AnomalyKind
-from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
-from monitor.ingest.recording_offer import Line, SdpError, answer, read_offer
-from monitor.ingest.siprec import SiprecSource
-from monitor.ingest.srtp import SUITES
+from monitor.ingest.connection.anomaly import Anomalies, Anomaly, AnomalyKind
+from monitor.ingest.rtp.srtp import SUITES
+from monitor.ingest.siprec.recording_metadata import Metadata, MetadataError, read_metadata
+from monitor.ingest.siprec.recording_offer import Line, SdpError, answer, read_offer
+from monitor.ingest.siprec.siprec_source import SiprecSource
 from monitor.sip.message import SipError, options, parts
 from monitor.sip.transport import Peer
 

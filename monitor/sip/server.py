@@ -4,8 +4,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor import log
-from monitor.ingest.networks import Networks
+from monitor.ingest.connection.networks import Networks
+from monitor.runtime import log
 from monitor.sip.recorder import Recorder
 from monitor.sip.transport import StreamListener, UdpListener
 

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from monitor.pace import Bucket
+from monitor.runtime.pace import Bucket
 
 BURST, RATE = 200.0, 50.0
 """Messages of one address at once, and a second; what is dropped comes again (RFC 3261, 17.1)."""

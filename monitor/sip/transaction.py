@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 
 from aiosipua import SipRequest, SipResponse
 
-from monitor import failures, log
-from monitor.refusals import refused
+from monitor.runtime import failures, log
+from monitor.runtime.refusals import refused
+from monitor.runtime.tasks import begin
 from monitor.sip.message import SipError, reply, tag, top
 from monitor.sip.transport import Peer
-from monitor.tasks import begin
 
 _log = log.get(__name__)
 

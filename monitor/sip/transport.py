@@ -7,10 +7,10 @@ from typing import Protocol
 
 from aiosipua import SipRequest, SipResponse
 
-from monitor import log
-from monitor.ingest.networks import Networks, within
-from monitor.ingest.tcp import TcpListener
-from monitor.refusals import refused
+from monitor.ingest.connection.networks import Networks, within
+from monitor.ingest.connection.tcp import TcpListener
+from monitor.runtime import log
+from monitor.runtime.refusals import refused
 from monitor.sip.message import LARGEST_BODY, LARGEST_HEAD, MalformedError, read, top
 from monitor.sip.share import Shares
 

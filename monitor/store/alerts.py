@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from monitor.messages import DeliveryState
-from monitor.records import AlertRecord
+from monitor.schema.messages import DeliveryState
+from monitor.schema.records import AlertRecord
 from monitor.store import tables
 from monitor.store.database import Database
 from monitor.store.uptime import Uptime

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypedDict
 
-from monitor.records import described
+from monitor.schema.records import described
 from monitor.store import tables
 from monitor.store.calls import moment
 from monitor.store.database import Database

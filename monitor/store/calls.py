@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypedDict
 
-from monitor.records import (
+from monitor.schema.records import (
     AllowanceRecord,
     CallSummary,
     ParticipantRecord,

@@ -26,9 +26,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from monitor import log
-from monitor.messages import ROW, StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.runtime import log
+from monitor.schema.messages import ROW, StoreError
 from monitor.store.turns import Turns
 
 _log = log.get(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, func, select, update
 from typing_extensions import TypedDict
 
-from monitor.messages import DeliveryState, Due, Message, StoreError
-from monitor.records import described
+from monitor.schema.messages import DeliveryState, Due, Message, StoreError
+from monitor.schema.records import described
 from monitor.store import tables
 from monitor.store.audit import written
 from monitor.store.calls import moment

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.messages import DeliveryState
+from monitor.schema.messages import DeliveryState
 from monitor.store import tables
 from monitor.store.calls import INTERRUPTED
 from monitor.store.database import Database

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from monitor import log, wire
-from monitor.messages import ROW, StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.runtime import log
+from monitor.schema import wire
+from monitor.schema.messages import ROW, StoreError
 from monitor.store.calls import Batch, Begun, Calls, point
 from monitor.types import Alert, Allowance, Outcome, Preview, Verdict
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Table, delete, exists, select
 from typing_extensions import TypedDict
 
-from monitor import log
-from monitor.messages import DeliveryState, StoreError
-from monitor.records import described
+from monitor.runtime import log
+from monitor.schema.messages import DeliveryState, StoreError
+from monitor.schema.records import described
 from monitor.store import tables
 from monitor.store.alerts import plain
 from monitor.store.audit import written

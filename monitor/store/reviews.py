@@ -11,7 +11,7 @@ from urllib.parse import quote
 from sqlalchemy import RowMapping, func, select
 from typing_extensions import TypedDict
 
-from monitor.records import described
+from monitor.schema.records import described
 from monitor.store import tables
 from monitor.store.alerts import plain
 from monitor.store.audit import written

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from monitor.messages import StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.schema.messages import StoreError
 from monitor.store.alerts import Alerts
 from monitor.store.audit import Audit
 from monitor.store.calls import Calls

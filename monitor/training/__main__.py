@@ -11,17 +11,9 @@ from pathlib import Path
 import onnx
 
 from monitor.inference.catalogue import sha256
-from monitor.training.average import averaged
-from monitor.training.clips import TWINS_FILE, load_splits
-from monitor.training.export import export_network
-from monitor.training.features import SHARDS, cache_features, load_features
-from monitor.training.judge import DevelopmentSet
-from monitor.training.listener import Listener, load_listener, tune
-from monitor.training.network import NetworkSize, VoiceNetwork
-from monitor.training.objective import ObjectiveWeights
-from monitor.training.optimisers import OPTIMISERS
-from monitor.training.pages import build, load_pages
-from monitor.training.prepare import (
+from monitor.training.data.clips import TWINS_FILE, load_splits
+from monitor.training.data.pages import build, load_pages
+from monitor.training.data.prepare import (
     EngineFiles,
     copy_store,
     kokoro_store,
@@ -30,16 +22,24 @@ from monitor.training.prepare import (
     open_speech_with_twins,
     speech_store,
 )
-from monitor.training.reload import reload_network
+from monitor.training.data.speechgate import batched
+from monitor.training.data.store import exists
+from monitor.training.data.twins import twins
+from monitor.training.data.vocoder import VOCODERS
+from monitor.training.data.vocoder_fit import fit_vocoder
+from monitor.training.measure.judge import DevelopmentSet
 from monitor.training.reports import add_reports
-from monitor.training.second import LINES, export_second, fit_head, fit_rule
-from monitor.training.speechgate import batched
-from monitor.training.store import exists
-from monitor.training.train import BEST, Trainer, TrainingPlan, load_network
-from monitor.training.twins import twins
-from monitor.training.vocoder import VOCODERS
-from monitor.training.vocoder_fit import fit_vocoder
-from monitor.training.whisper import make_encoder, read_wheels
+from monitor.training.second.features import SHARDS, cache_features, load_features
+from monitor.training.second.listener import Listener, load_listener, tune
+from monitor.training.second.second_look import LINES, export_second, fit_head, fit_rule
+from monitor.training.second.whisper import make_encoder, read_wheels
+from monitor.training.voice.average import averaged
+from monitor.training.voice.export import export_network
+from monitor.training.voice.network import NetworkSize, VoiceNetwork
+from monitor.training.voice.objective import ObjectiveWeights
+from monitor.training.voice.optimisers import OPTIMISERS
+from monitor.training.voice.reload import reload_network
+from monitor.training.voice.train import BEST, Trainer, TrainingPlan, load_network
 
 DATA = Path("../shared/data/speech")
 PAGES = Path("build/pages")

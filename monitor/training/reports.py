@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 from monitor.inference.catalogue import VERSION_DIGITS, sha256
-from monitor.training import ablation, callreport
-from monitor.training.audit import trivial_probe
-from monitor.training.calls import voice_model
-from monitor.training.callset import plain_calls
-from monitor.training.clips import Clip, Split, load_clips, spread, trained_generators
-from monitor.training.coded import coded
-from monitor.training.denoised import denoised
-from monitor.training.evaluate import lengths, report
-from monitor.training.floor import floor
-from monitor.training.gathered import by_speech
-from monitor.training.judge import DevelopmentSet
-from monitor.training.peer import OUR_SAMPLES, compared, score_beginnings
-from monitor.training.policy import policy_text
-from monitor.training.prepare import load_library, open_speech
-from monitor.training.scoring import CHANNELS, Table, load_table, save_table, score_clips
-from monitor.training.tables import markdown
-from monitor.training.train import TrainingPlan
+from monitor.training.calls import callreport
+from monitor.training.calls.callset import plain_calls
+from monitor.training.calls.policy import policy_text
+from monitor.training.calls.scored_calls import voice_model
+from monitor.training.data.clips import Clip, Split, load_clips, spread, trained_generators
+from monitor.training.data.prepare import load_library, open_speech
+from monitor.training.measure import ablation
+from monitor.training.measure.audit import trivial_probe
+from monitor.training.measure.coded import coded
+from monitor.training.measure.denoised import denoised
+from monitor.training.measure.evaluate import lengths, report
+from monitor.training.measure.floor import floor
+from monitor.training.measure.gathered import by_speech
+from monitor.training.measure.judge import DevelopmentSet
+from monitor.training.measure.peer import OUR_SAMPLES, compared, score_beginnings
+from monitor.training.measure.scoring import CHANNELS, Table, load_table, save_table, score_clips
+from monitor.training.measure.tables import markdown
+from monitor.training.voice.train import TrainingPlan
 
 CALLS = "calls"
 DECISION = Path("models/decision/voice.json")

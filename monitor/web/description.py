@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from monitor.records import CloudEventRecord, described
+from monitor.schema.records import CloudEventRecord, described
 
 _WHY = {
     400: "what was sent cannot be read",

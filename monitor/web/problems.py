@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from monitor.calls.admission import CapacityError
-from monitor.ingest.whip import OfferError
-from monitor.messages import StoreError
+from monitor.ingest.webrtc.whip_offer import OfferError
+from monitor.schema.messages import StoreError
 
 
 class Problem(Exception):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from monitor.refusals import refused
+from monitor.runtime.refusals import refused
 from monitor.web.problems import Problem
 
 

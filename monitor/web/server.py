@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from monitor.ingest.dialect import LARGEST
-from monitor.memory import returned, set_apart
-from monitor.tasks import Workers, overhear
-from monitor.threads import share_lock
+from monitor.ingest.telephony.dialect import LARGEST
+from monitor.runtime.memory import returned, set_apart
+from monitor.runtime.tasks import Workers, overhear
+from monitor.runtime.threads import share_lock
 from monitor.web.limits import PatientHttp
 
 

@@ -13,7 +13,7 @@ from monitor.delivery.bus import BusDestination, Login
 from monitor.delivery.http import context
 from monitor.delivery.mqtt import MqttBroker
 from monitor.delivery.nats import NatsServer as Server
-from monitor.messages import DeliveryError
+from monitor.schema.messages import DeliveryError
 from tests.alerts import alert, message
 from tests.certificates import certificate
 from tests.e2e.rig.brokers import Listener, Mosquitto, NatsServer, key

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.ingest.rtsp import RtspOptions, RtspSource
-from monitor.sampling import Sampling
+from monitor.ingest.pull.rtsp_source import RtspOptions, RtspSource
+from monitor.types.sampling import Sampling
 from tests.certificates import Issuer, certificate
 from tests.e2e.conftest import HUMAN
 from tests.e2e.rig.film import AudioCodec, VideoCodec

@@ -18,11 +18,11 @@ from monitor.detectors.lighting import Lighting
 from monitor.detectors.pulse import Pulse
 from monitor.detectors.reflections import Reflections
 from monitor.inference.catalogue import Catalogue, default_folder
-from monitor.landmarks import LEFT_IRIS, RIGHT_IRIS
-from monitor.protocols import Cue
-from monitor.training.face.counterexamples import CASES
-from monitor.training.face.cuewindows import service_window, transcode
+from monitor.training.face.cues.counterexamples import CASES
+from monitor.training.face.cues.cuewindows import service_window, transcode
 from monitor.types import AbstentionReason, CueWindow
+from monitor.types.landmarks import LEFT_IRIS, RIGHT_IRIS
+from monitor.types.protocols import Cue
 from tests.e2e.rig import people
 from tests.e2e.rig.recordings import Recordings
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from monitor.calibrate import find_recordings
+from monitor.offline.calibrate import find_recordings
 from tests.certificates import certificate
 from tests.e2e.conftest import SYNTHETIC
 from tests.e2e.rig.brokers import Listener, Mosquitto, NatsServer, key

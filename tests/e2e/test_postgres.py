@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from monitor.messages import StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.schema.messages import StoreError
 from monitor.store.store import Store
 from tests.alerts import alert
 from tests.clustercases import *  # noqa: F403

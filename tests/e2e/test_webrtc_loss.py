@@ -17,9 +17,9 @@ import aioice.ice
 import pytest
 from playwright.sync_api import Page
 
-from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
-from monitor.ingest.whip import read_offer
-from monitor.sampling import Sampling
+from monitor.ingest.webrtc.whip_offer import read_offer
+from monitor.ingest.webrtc.whip_source import WebRtcOptions, WebRtcSource
+from monitor.types.sampling import Sampling
 from tests.e2e.conftest import HUMAN
 from tests.e2e.rig.browser import Browser
 from tests.e2e.rig.process import Process

@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.delivery.courier import Courier, Terms
 from monitor.delivery.outbox import Outbox
 from monitor.delivery.webhook import WebhookDestination
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
 from monitor.store.store import Store
 from monitor.types import Advice, Alert, Guidance
 from tests.alerts import alert

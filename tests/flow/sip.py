@@ -19,8 +19,8 @@ from monitor.calls.admission import Slots
 from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
-from monitor.ingest.siprec import SiprecOptions
-from monitor.metrics import Metrics
+from monitor.ingest.siprec.siprec_source import SiprecOptions
+from monitor.metrics.sink import Metrics
 from monitor.sip.digest import Digest
 from monitor.sip.recorder import Recorder
 from monitor.sip.server import SipOptions, SipServer

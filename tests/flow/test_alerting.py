@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from monitor.alerting import Alerting, build_store
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.runtime.tasks import Workers
+from monitor.service.alerting import Alerting, build_store
 from monitor.settings import SettingsError, load
 from monitor.store.recorder import CAPACITY, Recorder
 from monitor.store.store import Store
-from monitor.tasks import Workers
 from monitor.types import Advice
 from tests.alerts import alert
 from tests.fakes import MemorySink

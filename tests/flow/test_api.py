@@ -9,8 +9,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from monitor import log, web
-from monitor.app import Service
+from monitor import web
+from monitor.runtime import log
+from monitor.service.app import Service
 from monitor.settings import load
 from monitor.web.auth import digest
 

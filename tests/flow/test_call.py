@@ -11,8 +11,7 @@ from monitor.calls.admission import CapacityError, Slots
 from monitor.calls.call import Call
 from monitor.calls.registry import Registry
 from monitor.delivery.fanout import Fanout
-from monitor.metrics import Metrics
-from monitor.protocols import Intake, Media, Source, SourceError
+from monitor.metrics.sink import Metrics
 from monitor.types import (
     Abstention,
     AbstentionReason,
@@ -26,6 +25,7 @@ from monitor.types import (
     Tracks,
     VideoFrame,
 )
+from monitor.types.protocols import Intake, Media, Source, SourceError
 from tests.fakes import BrokenDetector, LevelDetector, MemorySink, ScriptedSource, noise, stages
 from tests.flow.conftest import portrait
 

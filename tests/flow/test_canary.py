@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.app import Service
 from monitor.calls.stages import Judges
-from monitor.canary import Canary, Kind
 from monitor.detectors.face import FaceDetector
-from monitor.ingest.file import FileSource
-from monitor.metrics import Metrics
-from monitor.protocols import Intake, Source
-from monitor.sampling import Sampling
+from monitor.ingest.recording.file_source import FileSource
+from monitor.metrics.sink import Metrics
+from monitor.service.app import Service
+from monitor.service.canary import Canary, Kind
 from monitor.settings import SettingsError, load
 from monitor.types import AbstentionReason, AlertType, AudioWindow
+from monitor.types.protocols import Intake, Source
+from monitor.types.sampling import Sampling
 from tests.fakes import POLICY, BrokenDetector, LevelDetector, ScriptedSource, noise, stages
 from tests.models import write_models
 
@@ -164,7 +164,7 @@ async def test_a_replay_that_hangs_is_given_up(
             await asyncio.Event().wait()
             return "never"
 
-    monkeypatch.setattr("monitor.canary.DEADLINE", 0.1)
+    monkeypatch.setattr("monitor.service.canary.DEADLINE", 0.1)
     rig = Rig(files, open_source=lambda path: Hanging())
     finding = await rig.canary.check(Kind.FAKE)
     assert not finding.ok

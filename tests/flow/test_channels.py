@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from av.stream import Stream
 
-from monitor.calibrate import genuine_calls, hear
-from monitor.ingest.file import FileSource
-from monitor.metrics import Metrics
-from monitor.sampling import Sampling
+from monitor.ingest.recording.file_source import FileSource
+from monitor.metrics.sink import Metrics
+from monitor.offline.calibrate import genuine_calls, hear
 from monitor.types import SAMPLE_RATE, AudioFrame, ChannelChoice, Gap, Tracks, VideoFrame
+from monitor.types.sampling import Sampling
 from tests.fakes import stages
 from tests.flow.test_file_source import Collector
 from tests.recordings import Sound, humming

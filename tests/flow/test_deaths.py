@@ -12,33 +12,33 @@ import pytest
 from aiortc import RTCPeerConnection
 from websockets.exceptions import ConnectionClosed
 
-from monitor.app import Service
 from monitor.calls.admission import Slots
 from monitor.calls.call import Call
 from monitor.calls.governor import Governor
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
-from monitor.cluster.node import Tenancy
+from monitor.cluster.node import NodeLeases
 from monitor.decision.participant import ParticipantDecision
 from monitor.delivery.courier import Courier
 from monitor.delivery.outbox import Outbox
-from monitor.ingest.hearing import Hearing
-from monitor.ingest.room import Room
-from monitor.ingest.sight import Sight
-from monitor.ingest.telephony import TelephonySource
-from monitor.ingest.webrtc import WebRtcSource
-from monitor.metrics import Metrics
-from monitor.protocols import Intake
+from monitor.ingest.connection.room import Room
+from monitor.ingest.rtp.audio_receiver import AudioReceiver
+from monitor.ingest.rtp.video_receiver import VideoReceiver
+from monitor.ingest.telephony.stream_source import TelephonySource
+from monitor.ingest.webrtc.whip_source import WebRtcSource
+from monitor.metrics.sink import Metrics
+from monitor.runtime.tasks import MOST_DEATHS
+from monitor.service.app import Service
 from monitor.settings import load
 from monitor.sip.presence import Presence
 from monitor.store.recorder import Recorder
-from monitor.tasks import MOST_DEATHS
 from monitor.types import LostReason, Tracks
+from monitor.types.protocols import Intake
 from tests.alerts import alert
 from tests.fakes import MemorySink, noise, stages
 from tests.flow import sip, test_telephony
 from tests.flow.webrtc import Camera, MemoryIntake, Speech, loopback_only, publish
-from tests.unit.cluster.test_tenancy import LEASE, FakeHost
+from tests.unit.cluster.test_node_leases import LEASE, FakeHost
 
 __all__ = ["loopback_only"]
 
@@ -169,9 +169,9 @@ class Quick(Dying):
 @pytest.mark.parametrize(
     ("owner", "method", "task"),
     [
-        (Hearing, "push", "hearing"),
-        (Sight, "decode", "decoding"),
-        (Sight, "wants_key_frame", "sight"),
+        (AudioReceiver, "push", "hearing"),
+        (VideoReceiver, "decode", "decoding"),
+        (VideoReceiver, "wants_key_frame", "sight"),
     ],
 )
 async def test_a_webrtc_call_whose_part_dies_ends(
@@ -253,11 +253,11 @@ async def test_a_recording_session_that_nobody_looks_after_ends(
 
 
 async def test_a_node_without_its_fence_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def dies(self: Tenancy) -> None:
+    async def dies(self: NodeLeases) -> None:
         raise ValueError("on purpose")
 
-    monkeypatch.setattr(Tenancy, "guard", dies)
-    tenancy = Tenancy(FakeHost(), lambda report: asyncio.sleep(0), LEASE, time.monotonic)
+    monkeypatch.setattr(NodeLeases, "guard", dies)
+    tenancy = NodeLeases(FakeHost(), lambda report: asyncio.sleep(0), LEASE, time.monotonic)
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(30):
             await tenancy.run()
@@ -299,7 +299,7 @@ async def test_a_worker_of_the_service_that_dies_is_begun_again(
 async def test_a_service_says_which_worker_cannot_be_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.tasks._AGAIN_LIMIT", 0.01)
+    monkeypatch.setattr("monitor.runtime.tasks._AGAIN_LIMIT", 0.01)
     once = kill(monkeypatch, Governor, "update", always=True)
     found = service(tmp_path)
     async with found.app.router.lifespan_context(found.app):

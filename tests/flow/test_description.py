@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from monitor.app import Service
+from monitor.service.app import Service
 from monitor.settings import load
 from monitor.types import Abstention, AbstentionReason, Gap, LostReason, Score, Span
+from monitor.web.api.events import EVENTS, EventStream
 from monitor.web.auth import digest
-from monitor.web.events import EVENTS, EventStream
 from tests.alerts import alert
 from tests.contract import Contract
 

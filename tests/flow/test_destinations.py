@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor import wire
 from monitor.delivery.alertmanager import AlertmanagerDestination
 from monitor.delivery.notify import NotifyDestination
 from monitor.delivery.siem import SiemDestination
-from monitor.messages import DeliveryError
+from monitor.schema import wire
+from monitor.schema.messages import DeliveryError
 from monitor.types import AlertAction
 from tests.alerts import alert, allowed, message
 from tests.certificates import certificate

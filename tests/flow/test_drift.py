@@ -14,8 +14,8 @@ from monitor.decision.drift import Histogram
 from monitor.delivery.drift import FEWEST_CALLS, RECENT, Drift
 from monitor.delivery.fanout import Fanout
 from monitor.detectors.face import FaceDetector
-from monitor.judges import watches
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.service.judges import watches
 from monitor.types import (
     Abstention,
     AbstentionReason,

@@ -15,15 +15,15 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from monitor.app import Service
 from monitor.calls.call import Call
 from monitor.cli import cli
 from monitor.evidence.container import unpack
 from monitor.evidence.signing import KEY_FILE
-from monitor.packet import PacketTarget
-from monitor.protocols import Intake
+from monitor.service.app import Service
 from monitor.settings import SettingsError, load
 from monitor.types import AudioFrame, Tracks
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Intake
 from tests.fakes import noise, stages
 from tests.unit.evidence.drafts import draft, fill
 from tests.unit.evidence.media import frames, sound

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from av.container import InputContainer
 
-from monitor.ingest.convert import DecodedPicture, VideoSampler
-from monitor.ingest.feed import Feed
-from monitor.protocols import SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.codecs.convert import DecodedPicture, VideoSampler
+from monitor.ingest.pull.demuxer import Demuxer
 from monitor.types import SAMPLE_RATE, Gap, LostReason, Timing, VideoFrame
+from monitor.types.protocols import SourceError
+from monitor.types.sampling import Sampling
 from tests.flow.webrtc import MemoryIntake
 from tests.recordings import recorded
 
@@ -52,7 +52,7 @@ def test_only_key_frames_are_decoded_for_as_long_as_the_machine_is_full(
     tmp_path: Path, codec: str
 ) -> None:
     intake = Switched(key_frames=1.0)
-    feed = Feed("remote", Sampling.steady(60), 640, clock=standing_still)
+    feed = Demuxer("remote", Sampling.steady(60), 640, clock=standing_still)
     with av.open(str(film(tmp_path / "film.mkv", codec))) as container:
         feed.play(container, intake)
     start = intake.video[0].time
@@ -87,7 +87,7 @@ def test_what_is_not_looked_at_and_nothing_refers_to_is_not_decoded(
         decoded.clear()
         intake = MemoryIntake()
         with av.open(str(path)) as container:
-            Feed("remote", Sampling.steady(2), 640, clock=standing_still).play(container, intake)
+            Demuxer("remote", Sampling.steady(2), 640, clock=standing_still).play(container, intake)
         return intake.video
 
     fewer, some = looked_at(), len(decoded)
@@ -111,7 +111,7 @@ def test_damaged_sound_of_a_live_stream_is_lost_as_damaged(tmp_path: Path) -> No
     whole.write_bytes(data)
     intake = MemoryIntake()
     with av.open(str(whole)) as container:
-        Feed("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
+        Demuxer("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
     gaps = [media for media in intake.media if isinstance(media, Gap)]
     assert {gap.reason for gap in gaps} == {LostReason.DAMAGED}
     assert 0.05 < sum(gap.span.duration for gap in gaps) < 0.3
@@ -140,7 +140,7 @@ def test_a_server_that_catches_up_after_opening_costs_no_sound(
     """What is read at first was spoken earlier than one could know: the call begins there."""
     path = recorded(tmp_path / "call.mkv", 8, pictures=8.0 if pictures else 0.0)
     clock, intake = Catching(behind), MemoryIntake()
-    feed = Feed("remote", Sampling.steady(10), 640, clock=clock)
+    feed = Demuxer("remote", Sampling.steady(10), 640, clock=clock)
     with av.open(str(path)) as container:
         demux = container.demux
 
@@ -181,7 +181,7 @@ def test_amr_with_pauses_is_heard_live_too(tmp_path: Path) -> None:
     path.write_bytes(data[:half] + b"\x44\x01\x02\x03\x04\x05" * 100 + data[half:])
     intake = MemoryIntake()
     with av.open(str(path)) as container:
-        Feed("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
+        Demuxer("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
     assert intake.heard_seconds == pytest.approx(6, abs=0.2)
     assert intake.gaps == []
 
@@ -196,6 +196,6 @@ def test_sound_that_can_never_be_decoded_is_said_at_once(tmp_path: Path) -> None
     path.write_bytes(data)
     intake = MemoryIntake()
     with av.open(str(path)) as container:
-        feed = Feed("remote", Sampling.steady(5), 640, clock=standing_still)
+        feed = Demuxer("remote", Sampling.steady(5), 640, clock=standing_still)
         with pytest.raises(SourceError, match="cannot be decoded"):
             feed.play(container, intake)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.channel import ChannelClosedError
-from monitor.ingest.file import FileSource
-from monitor.packet import PacketTarget
-from monitor.protocols import Media, SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.recording.file_source import FileSource
+from monitor.runtime.channel import ChannelClosedError
 from monitor.types import AudioFrame, Gap, LostReason, Tracks, VideoFrame
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Media, SourceError
+from monitor.types.sampling import Sampling
 from tests.flow.conftest import write_media
 
 

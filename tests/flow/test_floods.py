@@ -11,9 +11,9 @@ from monitor.calls.admission import Slots
 from monitor.calls.pause import PauseReason
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
-from monitor.metrics import Metrics
-from monitor.web.audiosocket import AudioSocketServer
-from monitor.web.stream import StreamOptions, Streams
+from monitor.metrics.sink import Metrics
+from monitor.web.streams.audiosocket_port import AudioSocketServer
+from monitor.web.streams.telephony_call import StreamOptions, Streams
 from tests.fakes import MemorySink, stages
 from tests.flow import sip, test_pause, test_telephony, test_whip_calls
 from tests.fuzz.targets import OFFER

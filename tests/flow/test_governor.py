@@ -13,10 +13,8 @@ from monitor.calls.registry import Registry
 from monitor.delivery.fanout import Fanout
 from monitor.inference.catalogue import default_folder
 from monitor.inference.executor import Executor
-from monitor.judges import load_landmarker
-from monitor.metrics import Metrics
-from monitor.protocols import Intake
-from monitor.sampling import Sampling
+from monitor.metrics.sink import Metrics
+from monitor.service.judges import load_landmarker
 from monitor.types import (
     Abstention,
     AbstentionReason,
@@ -27,6 +25,8 @@ from monitor.types import (
     Tracks,
     VideoFrame,
 )
+from monitor.types.protocols import Intake
+from monitor.types.sampling import Sampling
 from tests.fakes import MemorySink, ScriptedSource, stages
 from tests.flow.test_faces import picture, scene
 

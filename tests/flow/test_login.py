@@ -24,15 +24,15 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from pydantic import SecretStr
 
-from monitor.access import login
-from monitor.app import Service
-from monitor.fleet import check_cluster
+from monitor.service.access import login
+from monitor.service.app import Service
+from monitor.service.fleet import check_cluster
 from monitor.settings import Settings, SettingsError, load
 from monitor.settings.cluster import Cluster
 from monitor.settings.store import Store
 from monitor.web import problems
 from monitor.web.auth import Gatekeeper, digest
-from monitor.web.login import router
+from monitor.web.login.login import router
 from monitor.web.sessions import Sessions
 from tests.alerts import alert
 from tests.storecases import accept
@@ -350,7 +350,7 @@ def test_the_extra_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "joserfc", None)
-    monkeypatch.delitem(sys.modules, "monitor.web.provider", raising=False)
+    monkeypatch.delitem(sys.modules, "monitor.web.login.provider", raising=False)
     with pytest.raises(SettingsError, match="oidc: needs the extra `oidc`"):
         login(chosen(FakeProvider("http://127.0.0.1:9"), tmp_path))
 

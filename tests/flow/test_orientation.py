@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from monitor.ingest.feed import Feed
-from monitor.ingest.file import FileSource
-from monitor.sampling import Sampling
+from monitor.ingest.pull.demuxer import Demuxer
+from monitor.ingest.recording.file_source import FileSource
 from monitor.types import Image, VideoFrame
+from monitor.types.sampling import Sampling
 from tests.flow.test_feed import standing_still
 from tests.flow.test_file_source import Collector
 from tests.flow.webrtc import MemoryIntake
@@ -108,5 +108,5 @@ async def test_pixels_that_are_not_square_become_so_in_files_and_live(
     assert (await first_picture(path)).shape == (240, width, 3)
     intake = MemoryIntake()
     with av.open(str(path)) as container:
-        Feed("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
+        Demuxer("remote", Sampling.steady(5), 640, clock=standing_still).play(container, intake)
     assert intake.video[0].image.shape == (240, width, 3)

@@ -15,8 +15,8 @@ from monitor.delivery.courier import AT_ONCE, Courier, Terms
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.outbox import CAPACITY, Outbox
 from monitor.delivery.webhook import WebhookDestination
-from monitor.messages import DeliveryError, Message, StoreError
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.schema.messages import DeliveryError, Message, StoreError
 from monitor.store.recorder import Recorder
 from monitor.store.store import Store
 from monitor.types import Advice, AlarmState, Alert, Guidance

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from monitor.app import Service
 from monitor.calls.admission import Slots
 from monitor.calls.pause import PauseError, PauseReason
 from monitor.calls.pipeline import Pipeline
 from monitor.calls.registry import Registry
 from monitor.calls.thinning import Thinning
-from monitor.metrics import Metrics
-from monitor.packet import EncodedPacket, Encoding
-from monitor.protocols import Intake
+from monitor.metrics.sink import Metrics
+from monitor.service.app import Service
 from monitor.settings import load
 from monitor.types import AudioFrame, Gap, LostReason, Score, Span, Tracks, VideoFrame
+from monitor.types.packet import EncodedPacket, Encoding
+from monitor.types.protocols import Intake
 from tests.fakes import MemorySink, noise, stages
 from tests.flow.conftest import portrait
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from monitor.cli import cli
 from monitor.inference.catalogue import Catalogue, CatalogueError
-from monitor.judges import load_judges
-from monitor.promotion import PromotionError, promote
+from monitor.offline.promotion import PromotionError, promote
+from monitor.service.judges import load_judges
 from monitor.types import AlertType
 from tests.models import CERTIFIED, UNCERTIFIED, write_models
 

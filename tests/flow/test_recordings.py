@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.ingest.file import FileSource
-from monitor.protocols import SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.recording.file_source import FileSource
 from monitor.types import SAMPLE_RATE, AudioFrame, Gap, VideoFrame
+from monitor.types.protocols import SourceError
+from monitor.types.sampling import Sampling
 from tests.flow.test_file_source import Collector
 from tests.recordings import (
     FORMATS,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.ingest.file import FileSource
-from monitor.metrics import Metrics
-from monitor.replay import Recorder, Replay, replay, sentence
-from monitor.sampling import Sampling
+from monitor.ingest.recording.file_source import FileSource
+from monitor.metrics.sink import Metrics
+from monitor.offline.replay import Recorder, Replay, replay, sentence
+from monitor.types.sampling import Sampling
 from tests.fakes import noise, stages
 from tests.recordings import write_wav
 

@@ -11,11 +11,11 @@ import av
 import numpy as np
 import pytest
 
-from monitor.ingest.rtp import RtpOptions, RtpSource
-from monitor.ingest.sdp import read_description
-from monitor.protocols import SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.rtp.rtp_source import RtpOptions, RtpSource
+from monitor.ingest.rtp.sdp import read_description
 from monitor.types import SAMPLE_RATE, LostReason, Tracks
+from monitor.types.protocols import SourceError
+from monitor.types.sampling import Sampling
 from tests.flow.webrtc import MemoryIntake
 
 SOUND = (

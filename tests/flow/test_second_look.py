@@ -14,9 +14,9 @@ from monitor.delivery.fanout import Fanout
 from monitor.detectors.second import VoiceSecondLook
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Catalogue, CatalogueError, sha256
-from monitor.metrics import Metrics
-from monitor.protocols import Intake
+from monitor.metrics.sink import Metrics
 from monitor.types import AbstentionReason, AudioWindow, Fusion, LookRule, Score
+from monitor.types.protocols import Intake
 from tests.fakes import LevelDetector, MemorySink, ScriptedSource, noise, stages
 
 SAID = {"first": "f" * 64, "narrow": "1 2 3", "wide": "0.5 0.25 0", "certain": "2.5", "every": "3"}

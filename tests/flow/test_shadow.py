@@ -8,7 +8,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from monitor.app import Service
 from monitor.calls.call import Call
 from monitor.calls.stages import Judges
 from monitor.decision.certificate import POOLED
@@ -16,8 +15,9 @@ from monitor.decision.policy import Policy
 from monitor.delivery.fanout import Fanout
 from monitor.delivery.shadow import REMEMBERED, Disagreements, differ
 from monitor.detectors.face import FaceDetector
-from monitor.judges import build_stages, load_judges
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.service.app import Service
+from monitor.service.judges import build_stages, load_judges
 from monitor.settings import load
 from monitor.types import (
     AbstentionReason,
@@ -27,7 +27,7 @@ from monitor.types import (
     Seconds,
     Verdict,
 )
-from monitor.web import shadow
+from monitor.web.api import shadow
 from monitor.web.auth import Gatekeeper, Grant, digest
 from tests.fakes import POLICY, LevelDetector, MemorySink, ScriptedSource, noise, stages
 from tests.models import CERTIFIED, write_models

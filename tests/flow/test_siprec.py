@@ -23,7 +23,7 @@ from aiosipua import (
 )
 
 from monitor.calls.stages import Stages
-from monitor.ingest.siprec import SiprecSource
+from monitor.ingest.siprec.siprec_source import SiprecSource
 from monitor.sip import presence, recording, transaction, transport
 from monitor.sip.digest import Digest
 from monitor.sip.server import server_context

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
 from monitor.store.store import Store
 from tests.refusal import PASSWORD, refused
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from monitor.ingest.file import FileSource
-from monitor.ingest.hearing import Hearing
-from monitor.ingest.jitter import RtpPacket
-from monitor.ingest.payload import sound_format
-from monitor.ingest.soundtrack import Heard
-from monitor.protocols import Media, SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.clock.audio_track import Heard
+from monitor.ingest.codecs.audio_payload import sound_format
+from monitor.ingest.recording.file_source import FileSource
+from monitor.ingest.rtp.audio_receiver import AudioReceiver
+from monitor.ingest.rtp.jitter_buffer import RtpPacket
 from monitor.types import AudioFrame, ChannelChoice, Gap, LostReason
+from monitor.types.protocols import Media, SourceError
+from monitor.types.sampling import Sampling
 from tests.flow.test_file_source import Collector
 from tests.recordings import FORMATS, joined, recorded, remuxed
 
@@ -138,7 +138,7 @@ def test_the_seconds_of_packets_add_up(events: list[tuple[str, int]]) -> None:
         began.append(at)
         return began[0]
 
-    hearing, media = Hearing("remote", formats, 0.08, since), list[Heard]()
+    hearing, media = AudioReceiver("remote", formats, 0.08, since), list[Heard]()
     at, number, stamp, ssrc, kind = 50.0, 65_000, 4_294_000_000, 1, 0
 
     def send(payload: bytes, type_: int, number: int) -> None:

@@ -25,19 +25,19 @@ from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
 from monitor.delivery.fanout import Fanout
-from monitor.ingest.anomaly import AnomalyKind
-from monitor.ingest.dialect import LARGEST
-from monitor.ingest.tcp import keep_alive
-from monitor.metrics import Metrics
+from monitor.ingest.connection.anomaly import AnomalyKind
+from monitor.ingest.connection.tcp import keep_alive
+from monitor.ingest.telephony.dialect import LARGEST
+from monitor.metrics.sink import Metrics
 from monitor.settings.telephony import Telephony
 from monitor.types import LostReason
-from monitor.web import telephony
-from monitor.web.audiosocket import AudioSocketServer
+from monitor.web.api.events import EventStream
 from monitor.web.auth import Gatekeeper, Grant, digest
-from monitor.web.events import EventStream
 from monitor.web.server import Served, Server
 from monitor.web.signatures import AudioHookGate, TwilioGate
-from monitor.web.stream import StreamOptions, Streams
+from monitor.web.streams import websocket
+from monitor.web.streams.audiosocket_port import AudioSocketServer
+from monitor.web.streams.telephony_call import StreamOptions, Streams
 from tests.fakes import MemorySink, stages
 
 KEY, SECRET = "an-api-key", base64.b64encode(b"a client secret").decode()
@@ -65,7 +65,7 @@ class Rig:
         twilio = TwilioGate("12345") if signed else None
         app = FastAPI()
         gatekeeper = Gatekeeper(grants)
-        app.include_router(telephony.router(self.streams, gatekeeper, hook, twilio, self.events))
+        app.include_router(websocket.router(self.streams, gatekeeper, hook, twilio, self.events))
         self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         self.host = ""
 

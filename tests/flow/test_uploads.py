@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.web.api.recordings import NAME, Uploads
 from monitor.web.problems import Problem
-from monitor.web.recordings import NAME, Uploads
 
 
 async def body() -> AsyncIterator[bytes]:

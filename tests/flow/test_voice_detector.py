@@ -8,8 +8,8 @@ import pytest
 
 from monitor.detectors.voice import VoiceDetector
 from monitor.inference.catalogue import Catalogue, default_folder
-from monitor.ingest.convert import decode_audio
-from monitor.training.channel import resample
+from monitor.ingest.codecs.convert import decode_audio
+from monitor.training.channels.channel import resample
 from monitor.types import SAMPLE_RATE, AbstentionReason, AudioWindow, Span
 
 RNG = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from monitor.delivery.http import failure
 from monitor.delivery.webhook import WebhookDestination
-from monitor.messages import DeliveryError
+from monitor.schema.messages import DeliveryError
 from tests.alerts import alert, message
 from tests.certificates import certificate
 from tests.e2e.rig.receiver import Receiver

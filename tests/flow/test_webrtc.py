@@ -11,7 +11,7 @@ import pytest
 from aioice import stun
 from aiortc import RTCPeerConnection
 
-from monitor.ingest.webrtc import WebRtcSource
+from monitor.ingest.webrtc.whip_source import WebRtcSource
 from monitor.types import AudioFrame, VideoFrame
 from tests.flow.webrtc import (
     Camera,

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Request, Response
 
 from monitor.evidence.matroska import remux
-from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
-from monitor.ingest.whip import read_offer
-from monitor.packet import EncodedPacket
-from monitor.sampling import Sampling
+from monitor.ingest.webrtc.whip_offer import read_offer
+from monitor.ingest.webrtc.whip_source import WebRtcOptions, WebRtcSource
+from monitor.types.packet import EncodedPacket
+from monitor.types.sampling import Sampling
 from tests.flow.webrtc import MemoryIntake, loopback_only
 from tests.unit.evidence.media import frames
 

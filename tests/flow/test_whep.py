@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from aiortc import MediaStreamTrack
 
-from monitor import log
-from monitor.ingest.retry import RetryOptions
-from monitor.ingest.trust import Trust
-from monitor.ingest.webrtc import WebRtcOptions
-from monitor.ingest.whep import WhepOptions, WhepSource
-from monitor.protocols import SourceError
-from monitor.sampling import Sampling
+from monitor.ingest.connection.retry import RetryOptions
+from monitor.ingest.connection.trust import Trust
+from monitor.ingest.webrtc.whep_source import WhepOptions, WhepSource
+from monitor.ingest.webrtc.whip_source import WebRtcOptions
+from monitor.runtime import log
 from monitor.types import LostReason, Tracks
+from monitor.types.protocols import SourceError
+from monitor.types.sampling import Sampling
 from tests.certificates import Issuer, certificate
 from tests.flow.webrtc import Camera, MemoryIntake, Speech, loopback_only
 from tests.flow.whep import Answer, Request, WhepServer

@@ -13,12 +13,13 @@ from monitor.calls.admission import Slots
 from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
-from monitor.ingest.webrtc import WebRtcSource
-from monitor.ingest.whip import Offer
-from monitor.metrics import Metrics
-from monitor.protocols import Intake
+from monitor.ingest.webrtc.whip_offer import Offer
+from monitor.ingest.webrtc.whip_source import WebRtcSource
+from monitor.metrics.sink import Metrics
 from monitor.types import AudioFrame, Tracks
-from monitor.web import problems, whip
+from monitor.types.protocols import Intake
+from monitor.web import problems
+from monitor.web.api import whip
 from monitor.web.auth import Gatekeeper, Grant, digest
 from tests.fakes import MemorySink, noise, stages
 from tests.fuzz.targets import OFFER

@@ -8,10 +8,10 @@ import aioice.ice
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
-from monitor.ingest.anomaly import AnomalyKind
-from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
-from monitor.ingest.whip import Offer, OfferError, read_candidates, read_offer
-from monitor.sampling import Sampling
+from monitor.ingest.connection.anomaly import AnomalyKind
+from monitor.ingest.webrtc.whip_offer import Offer, OfferError, read_candidates, read_offer
+from monitor.ingest.webrtc.whip_source import WebRtcOptions, WebRtcSource
+from monitor.types.sampling import Sampling
 from tests.flow.webrtc import Camera, MemoryIntake, Network, Speech, loopback_only, publish
 
 __all__ = ["loopback_only"]

@@ -25,15 +25,16 @@ from monitor.calls.admission import Slots
 from monitor.calls.record import CallRecord
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
-from monitor.ingest.hosts import Hosts
-from monitor.ingest.retry import RetryOptions
-from monitor.ingest.rtms import RtmsOptions, RtmsSource
-from monitor.ingest.rtms_link import LARGEST
-from monitor.ingest.rtms_messages import Credentials, Stream, Wanted
-from monitor.metrics import Metrics
+from monitor.ingest.connection.hosts import Hosts
+from monitor.ingest.connection.retry import RetryOptions
+from monitor.ingest.meetings.rtms import RtmsOptions, RtmsSource
+from monitor.ingest.meetings.rtms_link import LARGEST
+from monitor.ingest.meetings.rtms_messages import Credentials, Stream, Wanted
+from monitor.metrics.sink import Metrics
 from monitor.types import LostReason
-from monitor.web import problems, zoom
-from monitor.web.zoom import MAX_AGE, ZoomGate
+from monitor.web import problems
+from monitor.web.streams import zoom_webhook
+from monitor.web.streams.zoom_webhook import MAX_AGE, ZoomGate
 from tests.fakes import MemorySink, stages
 from tests.flow.conftest import portrait
 from tests.zoom import (
@@ -77,7 +78,7 @@ class Rig:
         gate = ZoomGate(TOKEN, lambda: self.now())
         app = FastAPI()
         problems.install(app)
-        app.include_router(zoom.router(self.registry, gate, self.open))
+        app.include_router(zoom_webhook.router(self.registry, gate, self.open))
         transport = httpx.ASGITransport(app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://monitor.example")
 

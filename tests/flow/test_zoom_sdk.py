@@ -107,7 +107,7 @@ async def test_what_our_client_sends_is_what_the_sdk_sends(tmp_path: Path) -> No
     """But for its own name and its choice of codec, rates and numbers."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "said").touch()
-    from monitor.ingest import rtms_messages as ours
+    from monitor.ingest.meetings import rtms_messages as ours
 
     async with fake_zoom() as found:
         arguments = (str(tmp_path / "said"), found.url, UUID, STREAM, CLIENT, SECRET)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
-from monitor.ingest.webrtc import WebRtcOptions, WebRtcSource
-from monitor.ingest.whip import read_offer
-from monitor.packet import PacketTarget
-from monitor.protocols import Media
-from monitor.sampling import Sampling
+from monitor.ingest.webrtc.whip_offer import read_offer
+from monitor.ingest.webrtc.whip_source import WebRtcOptions, WebRtcSource
 from monitor.types import AudioFrame, Gap, VideoFrame
+from monitor.types.packet import PacketTarget
+from monitor.types.protocols import Media
+from monitor.types.sampling import Sampling
 
 
 @pytest.fixture

@@ -14,33 +14,34 @@ from urllib.parse import urlsplit
 
 from aiosipua import SipRequest, create_dialog_from_request
 
-from monitor.ingest import l16, meeting, twilio
-from monitor.ingest.answer import with_bitrates, with_one_layer
-from monitor.ingest.assembly import Assembly
-from monitor.ingest.audiohook import AudioHookParser
-from monitor.ingest.audiosocket import HEADER, AudioSocketParser, length
-from monitor.ingest.depayload import picture_format
-from monitor.ingest.dialect import MessageError, Parser, TelephonyError, read_object
-from monitor.ingest.header import read_parts
-from monitor.ingest.hearing import Hearing
-from monitor.ingest.hosts import Hosts
-from monitor.ingest.jitsi import JitsiParser
-from monitor.ingest.jitter import FARTHEST, JitterBuffer, RtpPacket
-from monitor.ingest.layers import kept, picture
-from monitor.ingest.meeting import MeetingParser
-from monitor.ingest.parties import voices
-from monitor.ingest.payload import sound_format
-from monitor.ingest.picturecodec import is_key_frame
-from monitor.ingest.recording_metadata import Metadata, MetadataError, read_metadata
-from monitor.ingest.recording_offer import SdpError
-from monitor.ingest.recording_offer import answer as take_offer
-from monitor.ingest.recording_offer import read_offer as read_recording
-from monitor.ingest.rtms_media import RtmsReader
-from monitor.ingest.rtms_messages import Wanted
-from monitor.ingest.rtpport import read_packet
-from monitor.ingest.sdp import DescriptionError, read_description
-from monitor.ingest.whep import AnswerError, accepted, readable
-from monitor.ingest.whip import OfferError, read_candidates, read_offer
+from monitor.ingest.codecs.audio_payload import sound_format
+from monitor.ingest.codecs.layers import kept, picture
+from monitor.ingest.codecs.video_codec import is_key_frame
+from monitor.ingest.codecs.video_payload import picture_format
+from monitor.ingest.connection.hosts import Hosts
+from monitor.ingest.meetings import json_meeting
+from monitor.ingest.meetings.jitsi import JitsiParser
+from monitor.ingest.meetings.json_meeting import MeetingParser
+from monitor.ingest.meetings.rtms_media import RtmsReader
+from monitor.ingest.meetings.rtms_messages import Wanted
+from monitor.ingest.recording.header import read_parts
+from monitor.ingest.rtp.assembly import Assembly
+from monitor.ingest.rtp.audio_receiver import AudioReceiver
+from monitor.ingest.rtp.jitter_buffer import FARTHEST, JitterBuffer, RtpPacket
+from monitor.ingest.rtp.rtp_port import read_packet
+from monitor.ingest.rtp.sdp import DescriptionError, read_description
+from monitor.ingest.siprec.parties import voices
+from monitor.ingest.siprec.recording_metadata import Metadata, MetadataError, read_metadata
+from monitor.ingest.siprec.recording_offer import SdpError
+from monitor.ingest.siprec.recording_offer import answer as take_offer
+from monitor.ingest.siprec.recording_offer import read_offer as read_recording
+from monitor.ingest.telephony import binary_media, json_media
+from monitor.ingest.telephony.audiohook import AudioHookParser
+from monitor.ingest.telephony.audiosocket import HEADER, AudioSocketParser, length
+from monitor.ingest.telephony.dialect import MessageError, Parser, TelephonyError, read_object
+from monitor.ingest.webrtc.answer import with_bitrates, with_one_layer
+from monitor.ingest.webrtc.whep_source import AnswerError, accepted, readable
+from monitor.ingest.webrtc.whip_offer import OfferError, read_candidates, read_offer
 from monitor.sip.digest import Digest
 from monitor.sip.message import MalformedError, SipError, read, reply, tag
 from monitor.sip.recording import read_content, read_timer
@@ -231,7 +232,7 @@ def hearing(data: bytes) -> None:
     known[106] = sound_format("mpeg4-generic", 16_000, 1, AAC)
     formats = {number: each for number, each in known.items() if each is not None}
     assert len(formats) == len(known)
-    heard = Hearing("remote", formats, 0.08, lambda at: 0.0)
+    heard = AudioReceiver("remote", formats, 0.08, lambda at: 0.0)
     until = 0.0
     for packet in packets(data):
         for media in (*heard.push(packet), *heard.pop(packet.arrived)):
@@ -427,16 +428,16 @@ TARGETS: Mapping[str, Target] = {
     "answer": Target(answer, (OFFER.encode(),)),
     "description": Target(description, (DESCRIPTION.encode(),)),
     **{
-        name: Target(telephony(lambda d=d: twilio.JsonParser(d)), _SEEDS[name])  # type: ignore[misc]
-        for name, d in twilio.DIALECTS.items()
+        name: Target(telephony(lambda d=d: json_media.JsonParser(d)), _SEEDS[name])  # type: ignore[misc]
+        for name, d in json_media.DIALECTS.items()
     },
     **{
-        name: Target(telephony(lambda d=d: l16.BinaryParser(d, {})), _SEEDS[name])  # type: ignore[misc]
-        for name, d in l16.DIALECTS.items()
+        name: Target(telephony(lambda d=d: binary_media.BinaryParser(d, {})), _SEEDS[name])  # type: ignore[misc]
+        for name, d in binary_media.DIALECTS.items()
     },
     **{
         name: Target(telephony(lambda d=d: MeetingParser(d)), (_MEETINGS[name].encode(),))  # type: ignore[misc]
-        for name, d in meeting.DIALECTS.items()
+        for name, d in json_meeting.DIALECTS.items()
     },
     "jitsi": Target(telephony(JitsiParser), (_MEETINGS["jitsi"].encode(),)),
     "audiohook": Target(

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from monitor.inference.onnx import Session
-from monitor.training.face.album import FaceFile, read_album
-from monitor.training.face.evaluate import judged
-from monitor.training.face.looks import Looks, logits, look
-from monitor.training.face.ranking import Judged, auc
+from monitor.training.face.forgery.evaluate import judged
+from monitor.training.face.forgery.ranking import Judged, auc
+from monitor.training.face.pictures.album import FaceFile, read_album
+from monitor.training.face.pictures.looks import Looks, logits, look
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/face/model.onnx"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.clips import Split, load_clips
-from monitor.training.evaluate import paired_report
-from monitor.training.scoring import CLEAN, G711, Table, score_clips
+from monitor.training.data.clips import Split, load_clips
+from monitor.training.measure.evaluate import paired_report
+from monitor.training.measure.scoring import CLEAN, G711, Table, score_clips
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/voice/model.onnx"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.inference.catalogue import Catalogue
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
 from monitor.settings import load
 from monitor.version import VERSION
 
@@ -152,7 +152,7 @@ def test_opencv_samples_pictures_and_does_nothing_else() -> None:
                 assert not other.fullmatch(node.attr), f"{path}:{node.lineno}"
 
 
-OWNERS = {"monitor/tasks.py", "monitor/threads.py"}
+OWNERS = {"monitor/runtime/tasks.py", "monitor/runtime/threads.py"}
 """Begin tasks and threads for everybody else, and hear how they end."""
 FREE = {"monitor/training", "monitor/bench"}
 """Tools beside the service."""
@@ -193,7 +193,9 @@ def test_every_task_and_every_thread_has_an_owner() -> None:
     for path in SOURCES:
         name = str(path.relative_to(ROOT))
         if name not in OWNERS and not any(name.startswith(folder) for folder in FREE):
-            assert bare(path.read_text()) == [], f"{name}: monitor.tasks or monitor.threads"
+            assert bare(path.read_text()) == [], (
+                f"{name}: monitor.runtime.tasks or monitor.runtime.threads"
+            )
 
 
 @pytest.mark.parametrize(

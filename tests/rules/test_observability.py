@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from deploy.grafana import build
-from monitor.families.cluster import ClusterFamilies
-from monitor.metrics import Metrics
+from monitor.metrics.cluster import ClusterFamilies
+from monitor.metrics.sink import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

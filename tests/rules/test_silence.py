@@ -14,7 +14,7 @@ class Watch:
         return None
 
 sys.meta_path.insert(0, Watch())
-import monitor.app
+import monitor.service.app
 """
 
 

@@ -3,24 +3,17 @@
 import argparse
 import logging
 
-from monitor.training.face import (
-    ablation,
-    cue_evaluate,
-    eyes_fit,
-    forgery,
-    gather,
+from monitor.training.face.cues import cue_evaluate
+from monitor.training.face.eyes import eyes_fit
+from monitor.training.face.forgery import ablation, forgery, measure
+from monitor.training.face.landmarks import (
     landmark_evaluate,
     landmark_export,
     landmark_train,
-    lips_data,
-    lips_evaluate,
-    lips_export,
-    lips_train,
-    measure,
-    order,
-    rank,
     teacher,
 )
+from monitor.training.face.lips import lips_data, lips_evaluate, lips_export, lips_train
+from monitor.training.face.matched import gather, order, rank
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.training.g729 import FRAME, RATE, encode
+from monitor.training.channels.g729 import FRAME, RATE, encode
 
 PAYLOAD_TYPE = 18
 

@@ -8,9 +8,7 @@ from monitor.analysis.faces import FaceFrame, TrackedFace
 from monitor.analysis.landmarker import Landmarks
 from monitor.calls.cues import CuePath
 from monitor.calls.thinning import Thinning
-from monitor.landmarks import POINTS
-from monitor.sampling import Sampling
-from monitor.training.face.masks import typical_points
+from monitor.training.face.forgery.masks import typical_points
 from monitor.types import (
     Abstention,
     AbstentionReason,
@@ -20,6 +18,8 @@ from monitor.types import (
     Score,
     VideoFrame,
 )
+from monitor.types.landmarks import POINTS
+from monitor.types.sampling import Sampling
 from tests.fakes import stages
 
 IMAGE = np.zeros((300, 300, 3), np.uint8)

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from monitor.calls.intake import AUDIO_CAPACITY, CallIntake
-from monitor.channel import ChannelClosedError
-from monitor.packet import EncodedPacket, Encoding
+from monitor.runtime.channel import ChannelClosedError
 from monitor.types import Gap, LostReason, Span, Tracks
+from monitor.types.packet import EncodedPacket, Encoding
 from tests.fakes import noise
 
 FRAME = noise(0.0, 0.02, 0.1)

@@ -5,10 +5,10 @@ import time
 
 from structlog.testing import capture_logs
 
-from monitor import wire
 from monitor.calls.standstill import Standstill
 from monitor.calls.timings import Timings
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.schema import wire
 from monitor.types import Corrected, Timing
 
 

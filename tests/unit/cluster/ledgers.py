@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from monitor.cluster.director import Director
 from monitor.cluster.lease import Ended, Orders, Report, Standing
-from monitor.messages import StoreError
+from monitor.schema.messages import StoreError
 from monitor.store.nodes import Interrupted, NodeRow
 from monitor.store.sources import Account, SourceRow
 

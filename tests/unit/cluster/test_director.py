@@ -6,7 +6,7 @@ import pytest
 
 from monitor.cluster.director import SupersededError
 from monitor.cluster.lease import Ended
-from monitor.messages import StoreError
+from monitor.schema.messages import StoreError
 from monitor.store.sources import Account, SourceRow
 from tests.unit.cluster.ledgers import LEASE, World
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.cluster import engine
-from monitor.fleet import ClusterPlan
+from monitor.service.fleet import ClusterPlan
 from monitor.settings import SettingsError, load
 
 GOOD = {

@@ -9,8 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from monitor import __version__, wire
+from monitor import __version__
 from monitor.delivery.siem import OcsfVersion, cef, ocsf, syslog
+from monitor.schema import wire
 from monitor.types import AlarmState, AlertAction
 from tests.alerts import alert, allowed
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from monitor.evidence.bundle import Draft, Recipients
-from monitor.evidence.shelf import Kept, Shelf
+from monitor.evidence.bundle_store import BundleStore, Kept
 from monitor.evidence.signing import Signer
 
 PARTS = {
@@ -18,11 +18,11 @@ def draft(name: str, created_at: str = "2026-01-01T00:00:00+00:00") -> Draft:
     return Draft(name, created_at, subject, PARTS)
 
 
-def shelf(folder: Path, *recipients: str, key: str = "key.pem") -> Shelf:
-    return Shelf(folder / "evidence", Signer.open(folder / key), Recipients(recipients))
+def shelf(folder: Path, *recipients: str, key: str = "key.pem") -> BundleStore:
+    return BundleStore(folder / "evidence", Signer.open(folder / key), Recipients(recipients))
 
 
-def fill(folder: Path, *names: str) -> tuple[Shelf, list[Path]]:
+def fill(folder: Path, *names: str) -> tuple[BundleStore, list[Path]]:
     """A shelf with a bundle for each name."""
     made = shelf(folder)
     kept: list[Kept] = [made.put(draft(name)) for name in names]

@@ -7,7 +7,7 @@ from typing import cast
 import av
 import numpy as np
 
-from monitor.packet import EncodedPacket, Encoding
+from monitor.types.packet import EncodedPacket, Encoding
 
 RATES = {"opus": 48_000, "aac": 48_000, "g722": 16_000}
 

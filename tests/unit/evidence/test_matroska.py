@@ -7,7 +7,7 @@ import pytest
 
 from monitor.evidence.matroska import Clip, remux
 from monitor.evidence.parameters import nal_units
-from monitor.packet import AS_ARRIVED, EncodedPacket, Encoding
+from monitor.types.packet import AS_ARRIVED, EncodedPacket, Encoding
 from tests.unit.evidence.media import frames, mixed, pictures, sound
 
 AUDIO = ("opus", "pcm_mulaw", "pcm_alaw", "g722", "g729", "pcm_s16le", "pcm_s16be", "aac")

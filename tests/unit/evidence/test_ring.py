@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.evidence.ring import Ring
-from monitor.packet import EncodedPacket, Encoding
+from monitor.types.packet import EncodedPacket, Encoding
 
 SOUND, PICTURE = Encoding("audio", "opus", 48_000, 2), Encoding("video", "vp8")
 MANY = 10**9

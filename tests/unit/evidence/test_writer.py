@@ -7,7 +7,7 @@ import time
 import pytest
 
 from monitor.evidence.bundle import Draft
-from monitor.evidence.shelf import Kept
+from monitor.evidence.bundle_store import Kept
 from monitor.evidence.writer import CAPACITY, Condition, Outcome, Writer
 from tests.unit.evidence.drafts import draft
 

@@ -4,8 +4,8 @@ import pytest
 
 from monitor.inference.device import CUDA, DeviceError, providers
 from monitor.inference.onnx import CPU
-from monitor.judges import build_stages
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.service.judges import build_stages
 from monitor.settings import Settings, SettingsError
 from monitor.settings.server import Inference
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from monitor import threads
 from monitor.inference.executor import Executor
-from monitor.metrics import Metrics
+from monitor.metrics.sink import Metrics
+from monitor.runtime import threads
 
 
 async def test_the_voice_comes_first_and_cues_come_last() -> None:

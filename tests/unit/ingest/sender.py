@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from monitor.ingest.piece import Piece, Placed
-from monitor.ingest.soundclock import SoundClock
+from monitor.ingest.clock.audio_clock import AudioClock
+from monitor.ingest.clock.piece import Piece, Placed
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Sender:
     """Packets that come together."""
     seed: int = 1
     sent: int = 0
-    clock: SoundClock[float] = field(default_factory=SoundClock)
+    clock: AudioClock[float] = field(default_factory=AudioClock)
 
     def _packets(self) -> Iterator[tuple[float, float, int, int]]:
         """When spoken, when it arrives without jitter, slot, number."""

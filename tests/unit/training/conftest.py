@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from monitor.training import channel
-from monitor.training.codecs import CODECS, Codec, through_codec
+from monitor.training.channels import channel
+from monitor.training.channels.codecs import CODECS, Codec, through_codec
 from tests.unit.training.voices import voice
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from monitor.training import ablation
-from monitor.training.clips import Split
-from monitor.training.scoring import CHANNELS, COLUMNS, Table
-from monitor.training.store import AudioStore
+from monitor.training.data.clips import Split
+from monitor.training.data.store import AudioStore
+from monitor.training.measure import ablation
+from monitor.training.measure.scoring import CHANNELS, COLUMNS, Table
 
 
 class Judged:

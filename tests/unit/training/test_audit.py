@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.audit import FEATURES, features, trivial_probe
-from monitor.training.clips import Split
-from monitor.training.prepare import Item
-from monitor.training.store import to_pcm, write
+from monitor.training.data.clips import Split
+from monitor.training.data.prepare import Item
+from monitor.training.data.store import to_pcm, write
+from monitor.training.measure.audit import FEATURES, features, trivial_probe
 from tests.unit.training.voices import voice
 
 

@@ -6,18 +6,18 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from monitor.training import channel
-from monitor.training.channel import (
+from monitor.training.channels import channel
+from monitor.training.channels.channel import (
     ChannelOdds,
     compand,
     draw_channel,
     resample,
     transmit,
 )
-from monitor.training.codecs import Codec, codec_named, through_codec
-from monitor.training.lines import through_g711, through_mobile, through_poor_network
-from monitor.training.packets import CONCEALMENTS, FRAME, PITCH, lose_packets
-from monitor.training.scoring import through
+from monitor.training.channels.codecs import Codec, codec_named, through_codec
+from monitor.training.channels.lines import through_g711, through_mobile, through_poor_network
+from monitor.training.channels.packets import CONCEALMENTS, FRAME, PITCH, lose_packets
+from monitor.training.measure.scoring import through
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.training.clips import SPLITS_FILE, Split, fraction, load_clips, load_splits
-from monitor.training.pages import BONAFIDE, SPOOF, Page, load_pages
+from monitor.training.data.clips import SPLITS_FILE, Split, fraction, load_clips, load_splits
+from monitor.training.data.pages import BONAFIDE, SPOOF, Page, load_pages
 
 HEADER = (
     "path,label,generator,generator_family,speaker,language,condition,source,licence,"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from monitor.training import encoders
-from monitor.training.codecs import CODECS, Codec, codec_named, through_codec
+from monitor.training.channels import encoders
+from monitor.training.channels.codecs import CODECS, Codec, codec_named, through_codec
 from monitor.types import Waveform
 from tests.unit.training.conftest import encodable
 from tests.unit.training.voices import voice

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.training.copysynthesis import METHODS, mel_matrix
+from monitor.training.data.copysynthesis import METHODS, mel_matrix
 from tests.unit.training.voices import voice
 
 

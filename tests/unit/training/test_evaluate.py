@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.training.clips import Split
-from monitor.training.evaluate import paired_report, report
-from monitor.training.scoring import CHANNELS, COLUMNS, Table, load_table, save_table
-from monitor.training.tables import markdown
-from monitor.training.windows import scoring_windows
+from monitor.training.data.clips import Split
+from monitor.training.data.windows import scoring_windows
+from monitor.training.measure.evaluate import paired_report, report
+from monitor.training.measure.scoring import CHANNELS, COLUMNS, Table, load_table, save_table
+from monitor.training.measure.tables import markdown
 from monitor.types import SAMPLE_RATE
 
 SOURCES = {"test/a": Split.TEST, "test/b": Split.TEST, "dev/a": Split.DEV, "human/a": Split.HUMAN}

@@ -9,10 +9,8 @@ import pytest
 from PIL import Image as Picture
 
 from monitor.analysis.alignment import TEMPLATE, align
-from monitor.training.face.album import pictures, read_album
-from monitor.training.face.crops import MARGIN, WIDE_SIDE, Crops, wide_crop, wide_map
-from monitor.training.face.masks import typical_points
-from monitor.training.face.pairs import (
+from monitor.training.face.forgery.masks import typical_points
+from monitor.training.face.forgery.pairs import (
     Pair,
     PairMaker,
     PairPlan,
@@ -21,6 +19,8 @@ from monitor.training.face.pairs import (
     read_points,
     stream,
 )
+from monitor.training.face.pictures.album import pictures, read_album
+from monitor.training.face.pictures.crops import MARGIN, WIDE_SIDE, Crops, wide_crop, wide_map
 from tests.unit.training.test_face_pseudofakes import textured
 
 HEADER = (

@@ -12,8 +12,7 @@ from monitor.detectors.cue import CROPPED_EYES_PX
 from monitor.detectors.lighting import Lighting
 from monitor.detectors.pulse import Pulse
 from monitor.inference.catalogue import Model
-from monitor.landmarks import LEFT_EYE, OVAL, POINTS, RIGHT_EYE
-from monitor.training.face.counterexamples import (
+from monitor.training.face.cues.counterexamples import (
     CASES,
     frozen_lids,
     late_voice,
@@ -21,10 +20,11 @@ from monitor.training.face.counterexamples import (
     relit_rim,
     shaken_inside,
 )
-from monitor.training.face.cue_evaluate import against_broken, said
-from monitor.training.face.eyes import opened
-from monitor.training.face.masks import typical_points
+from monitor.training.face.cues.cue_evaluate import against_broken, said
+from monitor.training.face.eyes.eyes import opened
+from monitor.training.face.forgery.masks import typical_points
 from monitor.types import EYE_SHAPE, MOUTH_SHAPE, SOUND_BANDS, AbstentionReason, CueWindow, Span
+from monitor.types.landmarks import LEFT_EYE, OVAL, POINTS, RIGHT_EYE
 
 SECONDS, FPS = 20.0, 15.0
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from monitor.inference.onnx import Session
-from monitor.training.face.export import TOLERANCE, export_network, largest_difference, read
-from monitor.training.face.fit import border_loss
-from monitor.training.face.network import (
+from monitor.training.face.forgery.export import TOLERANCE, export_network, largest_difference, read
+from monitor.training.face.forgery.fit import border_loss
+from monitor.training.face.forgery.network import (
     BOTTOM,
     LARGE,
     LEFT,

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from monitor.analysis.landmarker import eyes
 from monitor.inference.onnx import Session
-from monitor.training.face.album import FaceFile
-from monitor.training.face.eyes import EyeClip, EyeNet, degraded, fit, opened
-from monitor.training.face.eyes_fit import compared, export, openings, summed
-from monitor.training.face.masks import typical_points
+from monitor.training.face.eyes.eyes import EyeClip, EyeNet, degraded, fit, opened
+from monitor.training.face.eyes.eyes_fit import compared, export, openings, summed
+from monitor.training.face.forgery.masks import typical_points
+from monitor.training.face.pictures.album import FaceFile
 from monitor.types import EYE_SHAPE
 
 ROWS, COLUMNS = EYE_SHAPE

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from monitor.training.face.autoencoder import (
+from monitor.training.face.forgery.autoencoder import (
     DESIGNS,
     Autoencoder,
     Design,
@@ -17,7 +17,7 @@ from monitor.training.face.autoencoder import (
     rebuild,
     shrunk,
 )
-from monitor.training.face.fit import (
+from monitor.training.face.forgery.fit import (
     BEST,
     CHECKPOINT,
     HISTORY,
@@ -25,10 +25,10 @@ from monitor.training.face.fit import (
     Trainer,
     load_network,
 )
-from monitor.training.face.judge import SyntheticJudge
-from monitor.training.face.looks import Looks
-from monitor.training.face.network import SMALL, ForgeryNetwork
-from monitor.training.face.survival import QUANTISERS, WIDTHS, survival
+from monitor.training.face.forgery.judge import SyntheticJudge
+from monitor.training.face.forgery.network import SMALL, ForgeryNetwork
+from monitor.training.face.forgery.survival import QUANTISERS, WIDTHS, survival
+from monitor.training.face.pictures.looks import Looks
 from tests.unit.training.test_face_album import crops, maker
 from tests.unit.training.test_face_pseudofakes import POINTS, textured
 from tests.unit.training.test_face_ranking import file

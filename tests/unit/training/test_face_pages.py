@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from monitor.training.face.album import pictures, read_album
-from monitor.training.face.gather import gather
-from monitor.training.face.pages import REAL, TEST, TRAIN, Cut, Page, load_pages, splits
+from monitor.training.face.matched.gather import gather
+from monitor.training.face.matched.pages import REAL, TEST, TRAIN, Cut, Page, load_pages, splits
+from monitor.training.face.pictures.album import pictures, read_album
 
 KEPT_OUT = (
     *("vasa", "emote", "anitalker", "aniportrait", "v-express", "sadtalker", "wav2lip"),

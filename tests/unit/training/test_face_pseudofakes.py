@@ -7,17 +7,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from monitor.training.face import masks
-from monitor.training.face.crops import MARGIN, WIDE_SIDE
-from monitor.training.face.degradation import (
+from monitor.training.face.forgery import masks
+from monitor.training.face.forgery.degradation import (
     Degradation,
     cut_mask,
     degraded,
     drawn_degradation,
     through_codec,
 )
-from monitor.training.face.masks import MaskShape, typical_points
-from monitor.training.face.pseudofakes import (
+from monitor.training.face.forgery.masks import MaskShape, typical_points
+from monitor.training.face.forgery.pseudofakes import (
     ENLARGED,
     KINDS,
     PARTIAL,
@@ -27,6 +26,7 @@ from monitor.training.face.pseudofakes import (
     drawn_recipe,
     forge,
 )
+from monitor.training.face.pictures.crops import MARGIN, WIDE_SIDE
 
 POINTS = typical_points()
 

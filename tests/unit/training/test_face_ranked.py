@@ -8,14 +8,22 @@ import torch
 from scipy import ndimage
 
 from monitor.inference.onnx import Session
-from monitor.training.face.album import FaceFile
-from monitor.training.face.contrast import Contrast
-from monitor.training.face.export import export_network
-from monitor.training.face.matched import Signs
-from monitor.training.face.network import LARGE, ForgeryNetwork
-from monitor.training.face.order import compared, in_order, pooled, within
-from monitor.training.face.rank import SEEN_SIGNS, left_out
-from monitor.training.face.ranked import CONTRAST, SEEN, Head, HeadPlan, Look, RankedNetwork, fit
+from monitor.training.face.forgery.export import export_network
+from monitor.training.face.forgery.network import LARGE, ForgeryNetwork
+from monitor.training.face.matched.contrast import Contrast
+from monitor.training.face.matched.matched import Signs
+from monitor.training.face.matched.order import compared, in_order, pooled, within
+from monitor.training.face.matched.rank import SEEN_SIGNS, left_out
+from monitor.training.face.matched.ranked import (
+    CONTRAST,
+    SEEN,
+    Head,
+    HeadPlan,
+    Look,
+    RankedNetwork,
+    fit,
+)
+from monitor.training.face.pictures.album import FaceFile
 
 SIGNS = SEEN_SIGNS + 10
 

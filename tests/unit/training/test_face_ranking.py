@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.face.album import FaceFile
-from monitor.training.face.evaluate import (
+from monitor.training.face.forgery.evaluate import (
     album_report,
     compared,
     flagged,
@@ -16,9 +15,8 @@ from monitor.training.face.evaluate import (
     page_report,
     threshold_of,
 )
-from monitor.training.face.looks import Looks, Rendition, bits_per_pixel, send_again
-from monitor.training.face.peer import Adapter, peer_scores
-from monitor.training.face.ranking import (
+from monitor.training.face.forgery.peer import Adapter, peer_scores
+from monitor.training.face.forgery.ranking import (
     Judged,
     auc,
     auc_difference,
@@ -26,6 +24,8 @@ from monitor.training.face.ranking import (
     measured,
     with_both,
 )
+from monitor.training.face.pictures.album import FaceFile
+from monitor.training.face.pictures.looks import Looks, Rendition, bits_per_pixel, send_again
 
 
 class Brightness:

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitor.training.face.album import FaceFile
-from monitor.training.face.looks import Looks
-from monitor.training.face.slices import (
+from monitor.training.face.forgery.slices import (
     FAIR,
     HAIRY,
     backlit,
@@ -16,6 +14,8 @@ from monitor.training.face.slices import (
     slices,
     typology_angle,
 )
+from monitor.training.face.pictures.album import FaceFile
+from monitor.training.face.pictures.looks import Looks
 from tests.unit.training.test_face_album import crops
 from tests.unit.training.test_face_ranking import Brightness, file
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from monitor.training.floor import cepstra, features
-from monitor.training.logistic import fit_logistic
-from monitor.training.peer import compared
-from monitor.training.scoring import COLUMNS, Table
+from monitor.training.measure.floor import cepstra, features
+from monitor.training.measure.logistic import fit_logistic
+from monitor.training.measure.peer import compared
+from monitor.training.measure.scoring import COLUMNS, Table
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from monitor.training.denoised import _shares
-from monitor.training.gathered import by_speech, gathered
-from monitor.training.scoring import COLUMNS, Table
+from monitor.training.measure.denoised import _shares
+from monitor.training.measure.gathered import by_speech, gathered
+from monitor.training.measure.scoring import COLUMNS, Table
 
 
 def _table(windows: int = 12) -> Table:

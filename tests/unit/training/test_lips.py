@@ -9,12 +9,12 @@ import torch
 from monitor.detectors.lipsync import LipSync, separation
 from monitor.detectors.mouth import burst, followable
 from monitor.inference.catalogue import Model
-from monitor.training.face.lips_data import LipClip, Ready
-from monitor.training.face.lips_evaluate import area, by_network, interval, measured, scale
-from monitor.training.face.lips_export import export, largest_difference
-from monitor.training.face.lips_linear import SyncLinear, fit_linear
-from monitor.training.face.lips_network import WIDTH, SyncLite, agreement, contrast
-from monitor.training.face.lips_train import Plan, example, fit, folds, usable
+from monitor.training.face.lips.lips_data import LipClip, Ready
+from monitor.training.face.lips.lips_evaluate import area, by_network, interval, measured, scale
+from monitor.training.face.lips.lips_export import export, largest_difference
+from monitor.training.face.lips.lips_linear import SyncLinear, fit_linear
+from monitor.training.face.lips.lips_network import WIDTH, SyncLite, agreement, contrast
+from monitor.training.face.lips.lips_train import Plan, example, fit, folds, usable
 from monitor.types import MOUTH_SHAPE, SAMPLE_RATE, Span
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.training.metrics import (
+from monitor.training.measure.metrics import (
     area_under_curve,
     bootstrap,
     equal_error_rate,

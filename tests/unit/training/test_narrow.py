@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from monitor.training.narrow import narrow
-from monitor.training.network import NetworkSize, Residual, VoiceNetwork
+from monitor.training.voice.narrow import narrow
+from monitor.training.voice.network import NetworkSize, Residual, VoiceNetwork
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from monitor.training.network import VoiceNetwork, parameter_count
-from monitor.training.spectrum import (
+from monitor.training.voice.network import VoiceNetwork, parameter_count
+from monitor.training.voice.spectrum import (
     BANDS,
     FFT_BINS,
     FLOOR,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from monitor.training.blends import at_level_of, blend_bands, splice
-from monitor.training.processing import control_gain, suppress_noise
+from monitor.training.channels.processing import control_gain, suppress_noise
+from monitor.training.data.blends import at_level_of, blend_bands, splice
 from monitor.types import SAMPLE_RATE, Waveform
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from monitor.inference.catalogue import sha256
-from monitor.training.scoring import WindowScorer
+from monitor.training.measure.scoring import WindowScorer
 from monitor.types import SAMPLE_RATE, Waveform
 
 SAID = {"narrow": "1 2 3", "wide": "1 0.5 0", "certain": "2.5", "every": "3"}

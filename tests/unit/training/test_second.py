@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from monitor.detectors.second import VoiceSecondLook
-from monitor.training import features, listener
-from monitor.training.channel import ChannelOdds
-from monitor.training.clips import Split
-from monitor.training.features import Features, cache_features, load_features
-from monitor.training.judge import DevelopmentSet
-from monitor.training.listener import Listener, load_listener, tune
-from monitor.training.prepare import Item, load_library, open_speech
-from monitor.training.second import Head, export_second, fit_head, fit_rule, fused
-from monitor.training.store import AudioStore, to_pcm, write
-from monitor.training.train import BEST
-from monitor.training.whisper import make_encoder, parse
+from monitor.training.channels.channel import ChannelOdds
+from monitor.training.data.clips import Split
+from monitor.training.data.prepare import Item, load_library, open_speech
+from monitor.training.data.store import AudioStore, to_pcm, write
+from monitor.training.measure.judge import DevelopmentSet
+from monitor.training.second import features, listener
+from monitor.training.second.features import Features, cache_features, load_features
+from monitor.training.second.listener import Listener, load_listener, tune
+from monitor.training.second.second_look import Head, export_second, fit_head, fit_rule, fused
+from monitor.training.second.whisper import make_encoder, parse
+from monitor.training.voice.train import BEST
 from monitor.types import AudioWindow, Fusion, LookRule, Span
 from tests.unit.training.test_whisper import ctranslate2, toy_weights
 from tests.unit.training.voices import voice

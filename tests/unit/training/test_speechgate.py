@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from monitor.analysis.speech import CHUNK, SpeechGate
 from monitor.inference.catalogue import default_folder
 from monitor.inference.onnx import Session
-from monitor.training.speechgate import batched
+from monitor.training.data.speechgate import batched
 from monitor.types import SAMPLE_RATE, Waveform
 
 

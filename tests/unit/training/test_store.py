@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.gate import MARGIN_CHUNKS, find_speech
-from monitor.training.library import crop_start, cut
-from monitor.training.prepare import Item
-from monitor.training.store import AudioStore, ensure, exists, from_pcm, to_pcm
+from monitor.training.data.gate import MARGIN_CHUNKS, find_speech
+from monitor.training.data.library import crop_start, cut
+from monitor.training.data.prepare import Item
+from monitor.training.data.store import AudioStore, ensure, exists, from_pcm, to_pcm
 
 
 def _items() -> Iterator[Item]:

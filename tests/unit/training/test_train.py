@@ -14,23 +14,30 @@ import torch
 from monitor.inference.catalogue import sha256
 from monitor.inference.onnx import Session
 from monitor.training.__main__ import main
-from monitor.training.ablation import left_out
-from monitor.training.average import averaged
-from monitor.training.batches import BatchMaker, BatchPlan
-from monitor.training.channel import ChannelOdds
-from monitor.training.clips import Split
-from monitor.training.copysynthesis import phase_noise
-from monitor.training.export import export_network, largest_difference
-from monitor.training.lcnn import LightNetwork
-from monitor.training.library import Library, build_library
-from monitor.training.metrics import area_under_curve
-from monitor.training.network import VoiceNetwork
-from monitor.training.objective import ObjectiveWeights
-from monitor.training.optimisers import OPTIMISERS
-from monitor.training.prepare import Item
-from monitor.training.reload import reload_network
-from monitor.training.store import AudioStore, from_pcm, to_pcm, write
-from monitor.training.train import BEST, CHECKPOINT, HISTORY, Trainer, TrainingPlan, load_network
+from monitor.training.channels.channel import ChannelOdds
+from monitor.training.data.clips import Split
+from monitor.training.data.copysynthesis import phase_noise
+from monitor.training.data.library import Library, build_library
+from monitor.training.data.prepare import Item
+from monitor.training.data.store import AudioStore, from_pcm, to_pcm, write
+from monitor.training.measure.ablation import left_out
+from monitor.training.measure.metrics import area_under_curve
+from monitor.training.voice.average import averaged
+from monitor.training.voice.batches import BatchMaker, BatchPlan
+from monitor.training.voice.export import export_network, largest_difference
+from monitor.training.voice.lcnn import LightNetwork
+from monitor.training.voice.network import VoiceNetwork
+from monitor.training.voice.objective import ObjectiveWeights
+from monitor.training.voice.optimisers import OPTIMISERS
+from monitor.training.voice.reload import reload_network
+from monitor.training.voice.train import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    Trainer,
+    TrainingPlan,
+    load_network,
+)
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 

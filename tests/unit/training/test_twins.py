@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training import clips
-from monitor.training.clips import Split, load_clips
-from monitor.training.prepare import SPEECH_STORE, Item, open_speech
-from monitor.training.prepare import open_speech_with_twins as with_twins
-from monitor.training.store import to_pcm, write
-from monitor.training.twins import twins
+from monitor.training.data import clips
+from monitor.training.data.clips import Split, load_clips
+from monitor.training.data.prepare import SPEECH_STORE, Item, open_speech
+from monitor.training.data.prepare import open_speech_with_twins as with_twins
+from monitor.training.data.store import to_pcm, write
+from monitor.training.data.twins import twins
 from monitor.types import SAMPLE_RATE, Waveform
 
 

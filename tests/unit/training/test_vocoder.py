@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from monitor.training import vocoder_fit
-from monitor.training.prepare import Item
-from monitor.training.store import AudioStore, to_pcm, write
-from monitor.training.vocoder import VOCODERS, Discriminator, Vocoder, spectral_distance
-from monitor.training.vocoder_fit import fit_vocoder, load_vocoder, resynthesise
+from monitor.training.data import vocoder_fit
+from monitor.training.data.prepare import Item
+from monitor.training.data.store import AudioStore, to_pcm, write
+from monitor.training.data.vocoder import VOCODERS, Discriminator, Vocoder, spectral_distance
+from monitor.training.data.vocoder_fit import fit_vocoder, load_vocoder, resynthesise
 from monitor.types import SAMPLE_RATE, Waveform
 
 

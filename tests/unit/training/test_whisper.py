@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from monitor.inference.catalogue import sha256
-from monitor.training import whisper
-from monitor.training.copysynthesis import mel_matrix
-from monitor.training.whisper import Encoder, LogMel, make_encoder, parse, read_wheels
+from monitor.training.data.copysynthesis import mel_matrix
+from monitor.training.second import whisper
+from monitor.training.second.whisper import Encoder, LogMel, make_encoder, parse, read_wheels
 from monitor.types import SAMPLE_RATE
 from tests.unit.training.voices import voice
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monitor.decision.reference import ScoredWindow
-from monitor.training.calls import ScoredCall
-from monitor.training.callset import Kind, StagedCall
-from monitor.training.clips import Split
+from monitor.training.calls.callset import Kind, StagedCall
+from monitor.training.calls.scored_calls import ScoredCall
+from monitor.training.data.clips import Split
 from monitor.types import Span
 
 QUALITY = {"bandwidth_hz": 7000.0, "snr_db": 30.0, "speech_seconds": 3.0}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.training.baselines import (
+from monitor.training.calls.baselines import (
     CUSUM,
     MEAN,
     SCAN,

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from monitor.decision.paths import statistic_path
-from monitor.training.baselines import CUSUM, MEAN, SCAN, WINDOW
-from monitor.training.callbench import CALL_LEVEL, COMPARED, NAIVE, PER_CALL, Level, traces
-from monitor.training.calldetection import bench_without, measured, outcomes
-from monitor.training.callplot import draw
-from monitor.training.callreport import report_on
-from monitor.training.callset import Kind, StagedCall
-from monitor.training.callsplits import exchangeable, realised_rates, shifts
-from monitor.training.calltables import markdown
-from monitor.training.policy import llrs
+from monitor.training.calls.baselines import CUSUM, MEAN, SCAN, WINDOW
+from monitor.training.calls.callbench import CALL_LEVEL, COMPARED, NAIVE, PER_CALL, Level, traces
+from monitor.training.calls.calldetection import bench_without, measured, outcomes
+from monitor.training.calls.callplot import draw
+from monitor.training.calls.callreport import report_on
+from monitor.training.calls.callset import Kind, StagedCall
+from monitor.training.calls.callsplits import exchangeable, realised_rates, shifts
+from monitor.training.calls.calltables import markdown
+from monitor.training.calls.policy import llrs
 from monitor.types import Span
 from tests.unit.training_calls.simulated import scored, simulated_calls, staged
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.training.callset import FEWEST_FAKE, Kind, Recipe, assemble, recipes
-from monitor.training.clips import Clip, Split
+from monitor.training.calls.callset import FEWEST_FAKE, Kind, Recipe, assemble, recipes
+from monitor.training.data.clips import Clip, Split
 from monitor.types import SAMPLE_RATE, Waveform
 
 SECONDS = 6.0

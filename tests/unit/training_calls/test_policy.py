@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from monitor.decision.quality_bins import MEASURES
-from monitor.training.calls import ScoredCall
-from monitor.training.clips import Split
-from monitor.training.policy import fit
+from monitor.training.calls.policy import fit
+from monitor.training.calls.scored_calls import ScoredCall
+from monitor.training.data.clips import Split
 from monitor.types import LOOKS
 from tests.unit.training_calls.simulated import QUALITY, scored
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.training.survival import kaplan_meier
+from monitor.training.calls.survival import kaplan_meier
 
 
 def test_without_censoring_it_is_the_plain_share() -> None:
