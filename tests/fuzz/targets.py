@@ -354,6 +354,7 @@ _SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "jambonz": (lines({"callSid": "C", "sampleRate": 8000, "mixType": "stereo"}, bytes(640)),),
     "freeswitch": (lines({"anything": 1}, bytes(320)),),
     "livekit": (lines({"muted": True}, bytes(range(250)) * 2),),
+    "pcm": (lines({"muted": True}, bytes(range(250)) * 2, {"event": "end"}),),
     "asterisk": (b"MEDIA_START connection_id:1 channel:c format:slin16 ptime:20\n\0" + bytes(64),
                  lines({"event": "MEDIA_START", "channel": "c", "format": "ulaw"}, bytes(160))),
     "audiohook": (lines(
