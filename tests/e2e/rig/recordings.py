@@ -16,7 +16,7 @@ from tests.e2e.rig.sound import faded, levelled, read_wav, resampled, write_wav
 from tests.e2e.rig.voices import VOICES, Voice
 
 DEFAULT_FOLDER = Path("build/e2e")
-VERSION = "1"
+VERSION = "2"
 """Part of the folder's name; raise it when a recipe changes."""
 PLAY_RATE = 48000
 SCORE_RATE = 16000
@@ -27,9 +27,9 @@ LONGEST = 60.0
 Band = Literal["narrow", "wide"]
 
 HUMAN = ("human-en", "human-en-menus", "human-fr", "human-words.narrow")
-SYNTHETIC = ("synthetic-piper.narrow", "synthetic-kokoro.narrow")
+SYNTHETIC = ("synthetic-flite.narrow", "synthetic-piper.narrow", "synthetic-kokoro.narrow")
 """Alike in band (8 kHz path), level, noise floor and pauses: only the origin differs."""
-WIDE = ("human-words", "synthetic-piper", "synthetic-kokoro")
+WIDE = ("human-words", "synthetic-flite", "synthetic-piper", "synthetic-kokoro")
 """The full-band ones."""
 
 CODECS: tuple[tuple[VideoCodec, AudioCodec], ...] = (
@@ -185,7 +185,7 @@ def main() -> None:
         recordings.voice(name)
         recordings.film(name, "h264", "aac", "mp4")
         recordings.film(name, "h264", "opus", "mkv")
-    for name in ("human-en", "synthetic-piper"):
+    for name in ("human-en", "synthetic-flite"):
         recordings.film(name, "h264", "pcmu", "mkv")
     for video, audio in CODECS:
         recordings.film("human-en", video, audio, "mkv")
