@@ -25,7 +25,7 @@ UNIT := tests/unit tests/flow tests/rules
 PART := sh tests/part.sh
 NAMESPACE := sh tests/e2e/rig/in_namespace.sh
 
-.PHONY: help run test lock references check lint types contracts unit e2e peers soak bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
+.PHONY: help run test lock references check lint types contracts unit e2e peers soak bench-clock bench-loss packages recordings quality quality-voice quality-face bench bench-alerts bench-console bench-voice bench-face fuzz clean
 
 help:
 	@echo "make run      start the service on this machine"
@@ -36,6 +36,7 @@ help:
 	@echo "make unit     the tests that need no Debian package"
 	@echo "make peers    peers that are made with npm, or brought along (tests/peers)"
 	@echo "make bench-loss what lost packets do to the scores of genuine speech"
+	@echo "make bench-clock where sound is placed, beside GStreamer's jitter buffer"
 	@echo "make soak     calls that come and go for half an hour: memory, threads, the event loop"
 	@echo "make fuzz     throw bytes at every parser, FUZZ seconds each (60)"
 	@echo "make quality  accuracy on the development data in DATA"
@@ -154,6 +155,10 @@ bench-face: $(VENV)/.dev
 # The browser needs the packages, and the namespace keeps it from the outside.
 bench-console: $(VENV)/.dev packages
 	$(NAMESPACE) $(BIN)/python -m benchmarks.console_cost $(BENCH)
+
+# Beside GStreamer's jitter buffer, in real time: a minute.
+bench-clock: $(VENV)/.dev packages
+	$(BIN)/python -m benchmarks.clock_peer
 
 bench-loss: $(VENV)/.dev packages recordings
 	$(BIN)/python -m benchmarks.loss_scores $(BENCH)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monitor.analysis import quality
 from monitor.inference.catalogue import Catalogue, default_folder
 from monitor.inference.onnx import Session
-from monitor.types import SAMPLE_RATE, AudioWindow, Waveform
+from monitor.types import CORRECTED, SAMPLE_RATE, AudioWindow, Waveform
 
 CHUNK = 512
 """Samples the network judges at once: 32 ms."""
@@ -105,6 +105,7 @@ class SpeechMeter:
             self._chunks.popleft()
         speech = np.array([p >= SPEECH_PROBABILITY for _, p in self._chunks], np.bool_)
         seconds = float(speech.sum()) * CHUNK_SECONDS
+        marked = {CORRECTED: window.corrected_seconds} if window.corrected_seconds else {}
         return replace(
             window,
             speech_seconds=seconds,
@@ -115,6 +116,7 @@ class SpeechMeter:
                 "clipped_ratio": quality.clipped_ratio(window.samples),
                 "bandwidth_hz": quality.bandwidth_hz(voice),
                 "snr_db": quality.snr_db(self._aligned(voice, start), speech, CHUNK),
+                **marked,
             },
         )
 

@@ -47,6 +47,8 @@ class AudioWindower:
         self._next = 0
         """Sample index at which the next window ends."""
         self._gaps: list[tuple[int, int, LostReason]] = []
+        self._corrected: list[tuple[int, int, float]] = []
+        """First and last sample index of what was corrected, and by how many seconds."""
         self.cut = 0.0
         """Seconds of sound that came after its time was accounted for, and was left out."""
 
@@ -63,13 +65,17 @@ class AudioWindower:
         if self._end < 0:
             self._begin(start)
         late = start - self._end
-        samples = frame.samples
+        samples, corrected = frame.samples, frame.corrected
         if late > _JITTER * SAMPLE_RATE:
             yield from self._skip(start, reason)
         elif late < -_JITTER * SAMPLE_RATE:
             # Silence that nobody sent is no loss.
-            self.cut += min(-late, len(samples)) / SAMPLE_RATE if samples[:-late].any() else 0.0
+            cut = min(-late, len(samples)) / SAMPLE_RATE if samples[:-late].any() else 0.0
+            self.cut += cut
+            corrected += cut
             samples = samples[-late:]
+        if corrected:
+            self._corrected.append((self._end, self._end + len(samples), corrected))
         yield from self._append(samples)
 
     def gap(self, gap: Gap) -> Iterator[AudioWindow]:
@@ -137,6 +143,7 @@ class AudioWindower:
             speech_seconds=0.0,
             missing_seconds=sum(g.span.duration for g in self._lost(start, end)),
             lost=self._lost(self._accounted, end),
+            corrected_seconds=self._corrected_within(start, end),
         )
         self._accounted = end
         if start > self._base:
@@ -153,5 +160,14 @@ class AudioWindower:
             if a < end and b > start
         )
 
+    def _corrected_within(self, start: int, end: int) -> float:
+        """Seconds; of what lies in several windows, each has its share."""
+        return sum(
+            seconds * ((min(b, end) - max(a, start)) / (b - a) if b > a else 1.0)
+            for a, b, seconds in self._corrected
+            if a < end and b > start or start <= a == b < end
+        )
+
     def _forget(self) -> None:
         self._gaps = [g for g in self._gaps if g[1] > self._base]
+        self._corrected = [c for c in self._corrected if c[1] > self._base]

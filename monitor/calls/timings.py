@@ -1,10 +1,10 @@
 """How the clocks of a call's participants run, told to log and metrics."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from monitor.metrics.sink import Metrics
 from monitor.runtime import log
-from monitor.types import Timing
+from monitor.types import Corrected, Timing
 
 _log = log.get(__name__)
 
@@ -22,10 +22,11 @@ class Timings:
 
     def take(self, timing: Timing, call: str, metrics: Metrics) -> None:
         """Take in how a participant's clock runs; say once what is wrong with it."""
-        known = self._known.get(timing.participant, Timing(timing.participant, None, 1, 1, 0, 0))
+        unknown = Timing(timing.participant, None, 1, 1, Corrected())
+        known = self._known.get(timing.participant, unknown)
         skew = known.skew if timing.skew is None else timing.skew
-        stretched, cut = known.stretched + timing.stretched, known.cut + timing.cut
-        self._known[timing.participant] = replace(timing, skew=skew, stretched=stretched, cut=cut)
+        corrected = known.corrected.and_also(timing.corrected)
+        self._known[timing.participant] = replace(timing, skew=skew, corrected=corrected)
         if timing.factor not in (1.0, known.factor):
             _log.warning(
                 "stamps count another time than sound lasts",
@@ -41,5 +42,5 @@ class Timings:
             )
         if timing.skew is not None:
             metrics.skew.observe(timing.skew * 1e6)
-        metrics.corrected.labels("stretched").inc(timing.stretched)
-        metrics.corrected.labels("cut").inc(timing.cut)
+        for reason, seconds in asdict(timing.corrected).items():
+            metrics.corrected.labels(reason).inc(seconds)

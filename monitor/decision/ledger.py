@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from monitor.types import Abstention, Outcome, Seconds
+from monitor.types import CORRECTED, Abstention, Outcome, Seconds
 
 
 class Ledger:
@@ -12,12 +12,15 @@ class Ledger:
         self._scored = 0.0
         self._abstained: dict[str, float] = defaultdict(float)
         self._lost: dict[str, float] = defaultdict(float)
+        self._corrected = 0.0
 
     def record(self, outcome: Outcome) -> None:
         """Book one window's fresh seconds."""
         for gap in outcome.lost:
             self._lost[gap.reason] += gap.span.duration
         present = outcome.present_seconds
+        if CORRECTED in outcome.quality:
+            self._corrected += present
         if isinstance(outcome, Abstention):
             if present:
                 self._abstained[outcome.reason] += present
@@ -31,4 +34,4 @@ class Ledger:
 
     def seconds(self) -> Seconds:
         """Return the sums so far."""
-        return Seconds(self._scored, dict(self._abstained), dict(self._lost))
+        return Seconds(self._scored, dict(self._abstained), dict(self._lost), self._corrected)

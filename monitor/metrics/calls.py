@@ -56,7 +56,8 @@ class CallFamilies:
         self.corrected = Counter(
             "monitor_corrected_seconds",
             "Sound that follows the wall's clock: stretched (or squeezed) by so much; cut, where "
-            "it would lie in the future or came after its time was booked as lost",
+            "it would lie in the future or came after its time was booked as lost; filled up with "
+            "silence that nothing told but the arrival",
             ["reason"],
             registry=r,
         )
@@ -64,6 +65,13 @@ class CallFamilies:
             "monitor_windows",
             "Windows: scored, or the reason of the abstention",
             ["detector", "outcome"],
+            registry=r,
+        )
+        self.corrected_windows = Counter(
+            "monitor_corrected_windows",
+            "Voice windows in which sound was stretched, cut or filled up to follow a clock, by "
+            "what became of them",
+            ["outcome"],
             registry=r,
         )
         self.looks = Counter(

@@ -17,7 +17,17 @@ from monitor.metrics.delivery import DeliveryFamilies
 from monitor.metrics.judges import JudgeFamilies
 from monitor.metrics.refusals import REFUSALS
 from monitor.metrics.tasks import TASK_FAILURES
-from monitor.types import LOOKS, Abstention, AlarmState, Alert, Outcome, Preview, Score, Verdict
+from monitor.types import (
+    CORRECTED,
+    LOOKS,
+    Abstention,
+    AlarmState,
+    Alert,
+    Outcome,
+    Preview,
+    Score,
+    Verdict,
+)
 
 # The _created samples double the number of series and nothing reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -77,6 +87,9 @@ class Metrics(CallFamilies, JudgeFamilies, DeliveryFamilies):
         for gap in outcome.lost:
             self.seconds.labels(outcome.detector, "lost", gap.reason).inc(gap.span.duration)
         seconds = outcome.present_seconds
+        if CORRECTED in quality:
+            what = outcome.reason if isinstance(outcome, Abstention) else "scored"
+            self.corrected_windows.labels(what).inc()
         if isinstance(outcome, Abstention):
             self.seconds.labels(outcome.detector, "abstained", outcome.reason).inc(seconds)
         else:

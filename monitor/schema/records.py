@@ -52,6 +52,10 @@ class SecondsRecord(TypedDict):
     """Media never arrived."""
     abstained_by_reason: dict[str, float | None]
     lost_by_reason: dict[str, float | None]
+    corrected: NotRequired[float | None]
+    """What of `scored` and `abstained` lies in windows whose sound was stretched, cut or filled up
+    to follow a clock; their `quality` says `corrected_seconds`. Not in earlier records.
+    """
 
 
 @described
@@ -191,6 +195,8 @@ class ClockRecord(TypedDict):
     """By how much sound was made longer or shorter in all to stay at the wall's time."""
     cut_seconds: float
     """Sound that was thrown away because there was no room for it."""
+    filled_seconds: float
+    """Silence put in where a pause shows in nothing but the arrival."""
 
 
 @described

@@ -46,6 +46,7 @@ def seconds(value: Seconds) -> SecondsRecord:
         "lost": _number(sum(value.lost.values()), 3),
         "abstained_by_reason": {k: _number(v, 3) for k, v in sorted(value.abstained.items())},
         "lost_by_reason": {k: _number(v, 3) for k, v in sorted(value.lost.items())},
+        "corrected": _number(value.corrected, 3),
     }
 
 
@@ -135,8 +136,9 @@ def clock(value: Timing) -> ClockRecord:
         "skew_ppm": None if value.skew is None else round(value.skew * 1e6, 1),
         "stamp_factor": value.factor,
         "speed": round(value.speed, 3),
-        "stretched_seconds": round(value.stretched, 3),
-        "cut_seconds": round(value.cut, 3),
+        "stretched_seconds": round(value.corrected.stretched, 3),
+        "cut_seconds": round(value.corrected.cut, 3),
+        "filled_seconds": round(value.corrected.filled, 3),
     }
 
 

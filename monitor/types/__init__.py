@@ -21,10 +21,12 @@ from monitor.types.cue import (
 )
 from monitor.types.look import LOOKS, Fusion, LookRule
 from monitor.types.media import (
+    CORRECTED,
     SAMPLE_RATE,
     AudioFrame,
     AudioWindow,
     ChannelChoice,
+    Corrected,
     FaceLook,
     FaceWindow,
     Gap,
@@ -68,6 +70,7 @@ __all__ = [
     "AudioPreview",
     "AudioWindow",
     "ChannelChoice",
+    "Corrected",
     "CueWindow",
     "FaceLook",
     "FacePreview",
@@ -87,6 +90,7 @@ __all__ = [
     "Preview",
     "Quality",
     "Reading",
+    "CORRECTED",
     "SAMPLE_RATE",
     "SOUND_BANDS",
     "SOUND_HZ",

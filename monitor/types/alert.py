@@ -48,6 +48,8 @@ class Seconds:
     """By AbstentionReason."""
     lost: Mapping[str, float]
     """By LostReason."""
+    corrected: float = 0.0
+    """What of `scored` and `abstained` lies in windows that were corrected to follow a clock."""
 
     @property
     def unmonitored(self) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -66,6 +66,8 @@ class AudioFrame:
     start: float
     """Call seconds of the first sample."""
     samples: Waveform
+    corrected: float = 0.0
+    """Seconds of it, or just before it, by which it was stretched, cut or filled up."""
 
     @property
     def end(self) -> float:
@@ -75,7 +77,7 @@ class AudioFrame:
     def since(self, time: float) -> "AudioFrame":
         """What of it lies after call second `time`; may be empty."""
         before = round((time - self.start) * SAMPLE_RATE) if time > self.start else 0
-        return AudioFrame(self.participant, time, self.samples[before:]) if before else self
+        return replace(self, start=time, samples=self.samples[before:]) if before else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrected:
+    """What was done to sound so that it lies where it was spoken, in seconds."""
+
+    stretched: float = 0.0
+    """By how much it was stretched and squeezed."""
+    cut: float = 0.0
+    """How much was thrown away because there was no room for it."""
+    filled: float = 0.0
+    """How much silence was put in that nothing told but the arrival."""
+
+    def and_also(self, other: "Corrected") -> "Corrected":
+        """Return both together."""
+        return Corrected(
+            self.stretched + other.stretched, self.cut + other.cut, self.filled + other.filled
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How the clock of a participant's sound runs, and what was done about it since the last."""
 
@@ -144,14 +164,13 @@ class Timing:
     """Seconds that stamps count for each second of sound; 1 where they are right or irregular."""
     speed: float
     """Seconds of sound that come each second, where that is no matter of a clock; else 1."""
-    stretched: float
-    """Seconds by which sound was stretched and squeezed to follow the wall."""
-    cut: float
-    """Seconds of sound thrown away because there was no room for them."""
+    corrected: Corrected
 
 
 Quality = Mapping[str, float]
 """Named measurements of how well a window can be judged; names end in their unit."""
+CORRECTED = "corrected_seconds"
+"""Only in the quality of windows whose sound was stretched, cut or filled up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +188,8 @@ class AudioWindow:
     lost: tuple[Gap, ...] = ()
     """Gaps inside `fresh`."""
     quality: Quality = field(default_factory=dict)
+    corrected_seconds: float = 0.0
+    """Seconds of `span` that were stretched, cut or filled up to follow a clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,8 @@ def test_a_server_that_catches_up_after_opening_costs_no_sound(
     assert intake.audio[0].start == pytest.approx(0, abs=0.1)
     assert intake.audio[-1].end == pytest.approx(8, abs=0.15)
     told = [media for media in intake.media if isinstance(media, Timing)]
-    assert sum(timing.cut for timing in told) == 0
-    assert sum(timing.stretched for timing in told) < 0.15
+    assert sum(timing.corrected.cut for timing in told) == 0
+    assert sum(timing.corrected.stretched for timing in told) < 0.15
     if pictures:
         times = [frame.time for frame in intake.video]
         assert times[0] == pytest.approx(0, abs=0.2)

@@ -81,6 +81,13 @@ ONE_NODE = Board(
                     empty="while senders' clocks are right",
                 ),
                 events(
+                    "Windows of such sound",
+                    "monitor_corrected_windows_total",
+                    "outcome",
+                    about="Their quality says by how many seconds; scored all the same.",
+                    empty="while senders' clocks are right",
+                ),
+                events(
                     "Not taken from greedy peers",
                     "monitor_refusals_total",
                     "reason",

@@ -9,13 +9,14 @@ A live sender sends what it has just heard, so that a packet ends when it arrive
 the network; the least delay of each half second tells how the sender's clock runs against ours.
 """
 
-from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from monitor.ingest.clock.envelope import Envelope
 from monitor.ingest.clock.piece import Piece, Placed
-from monitor.ingest.clock.stamps import SURE, Stamps
+from monitor.ingest.clock.speed import Speed
+from monitor.ingest.clock.stamps import Stamps
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ _FALLS = 0.02
 _LONGEST_WAIT = 5.0
 _IN_TIME = 0.1
 """Seconds of delay after a burst at which it has caught up."""
+_LEAP = 1.0
+"""Seconds by which stamps leap that have another origin."""
 _NUMBERED = 0.3
 """Seconds of missing packets that are believed whatever the arrival says."""
 _DRIFT = 0.08
@@ -42,14 +45,10 @@ _PULL = 0.25
 """Share of the distance that is made up for each second."""
 _MOST = 0.08
 """Share by which sound is stretched or squeezed at most."""
-SPEED = 0.07
-"""Share by which samples a second may differ from what was agreed: a clock is not worse."""
 _STEADY = 0.001
 """Share by which two clocks may drift apart and still be compared."""
 _AHEAD = 0.7
 """Seconds before the wall from which on sound is cut: it cannot have been spoken yet."""
-
-
 _REFRESH = 18, 21
 """Packets left out between two of a pause: Opus' encoder sends one frame in twenty."""
 
@@ -65,8 +64,6 @@ class AudioClock(Generic[T]):
         self.end: float | None = None
         """Monotonic seconds up to which sound was placed; None before the first."""
         self.stamps = Stamps()
-        self.speed = 1.0
-        """Seconds of sound that come each second, where that is no matter of a clock."""
         self.offset: float | None = None
         """Monotonic seconds at stamp 0, by the latest piece placed."""
         self._lossy = lossy
@@ -91,13 +88,25 @@ class AudioClock(Generic[T]):
         self._error = 0.0
         """Seconds by which the wall was ahead of what was placed when last measured."""
         self._cutting = False
-        self._breaks: deque[tuple[float, float]] = deque(maxlen=SURE)
-        """Arrival after the latest breaks on the wire, and their seconds."""
+        self._speed = Speed()
+        self._anew = False
+        """Whether the next piece is the first of another stream."""
+        self._away = False
+        """Whether those that wait begin with such a one."""
 
     @property
     def deadline(self) -> float | None:
         """Monotonic seconds at which what waits is placed anyhow; None while nothing waits."""
         return self._until if self._held else None
+
+    def agreed(self, rate: int) -> None:
+        """So many samples a second were agreed on."""
+        self._speed.agreed = rate
+
+    @property
+    def speed(self) -> float:
+        """Seconds of sound that come each second; 1 where that is a matter of a clock."""
+        return self._speed.value
 
     @property
     def skew(self) -> float | None:
@@ -115,35 +124,38 @@ class AudioClock(Generic[T]):
         drifts = abs(self.skew or 0.0) > _STEADY
         return self.stamps.exact and not self._rate and not drifts
 
-    def restart(self) -> None:
-        """The stamps that follow have another origin."""
+    def restart(self, anew: bool = False) -> None:
+        """The stamps that follow have another origin; `anew`: because the sender began again."""
         if self._last is not None:
             last = self._last
             self._last = Piece(last.content, last.length, last.arrived)
+            self._anew = self._anew or anew
         self.stamps.restart()
 
     def push(self, piece: Piece[T]) -> Iterator[Placed[T]]:
         """Take a piece; yield those that have their place."""
         waited = 0.0 if self._last is None else piece.arrived - self._last.arrived - piece.length
         next_ = (self.end or 0.0) + self._waiting
-        lost, silent = self._before(piece, piece.arrived - next_ - piece.length, waited)
+        lost, silent, filled = self._before(piece, piece.arrived - next_ - piece.length, waited)
         self._last = piece
+        anew, self._anew = self._anew, False
         takes = lost + silent + piece.length
         delay = piece.arrived - next_ - takes
         self._count += takes
         if waited > _BREAK:
-            self._breaks.append((piece.arrived, waited))
+            self._speed.broke(piece.arrived, waited)
         if waited > _PAUSE:
             self._envelope.clear()
         if self._envelope.add(piece.arrived, piece.arrived - self._count):
             self._measure()
-        placed = Placed(piece, 0.0, piece.length, lost, silent)
+        placed = Placed(piece, 0.0, piece.length, lost, silent, filled)
         if not self._held:
-            if self.end is not None and not self._stands_out(waited, delay):
+            if self.end is not None and not self._stands_out(waited, delay, anew):
                 yield self._place(placed)
                 return
             self._since, self._low, self._mark = piece.arrived, delay, delay
             self._until = piece.arrived + _WAIT
+            self._away = anew
         self._low = min(self._low, delay)
         if self._low < self._mark - _FALLS:
             self._mark = self._low
@@ -165,10 +177,15 @@ class AudioClock(Generic[T]):
         if self._held:
             yield from self._release(self._low)
 
-    def _stands_out(self, waited: float, delay: float) -> bool:
-        """Whether a piece comes after a pause or a stall."""
-        least = _PAUSE if self.stamps.pausing else LATE
-        return waited > _BREAK and delay - max(0.0, self._error) > least and self.speed == 1.0
+    def _stands_out(self, waited: float, delay: float, anew: bool) -> bool:
+        """Whether a piece comes after a pause or a stall, or so late that it counts as one."""
+        if self.speed != 1.0:
+            return False
+        if self._speed.starved and delay > LATE:
+            return True
+        # Another stream's stamps have counted nothing of the time before.
+        least = LATE if anew or not self.stamps.pausing else _PAUSE
+        return waited > _BREAK and delay - max(0.0, self._error) > least
 
     def _release(self, pause: float) -> Iterator[Placed[T]]:
         """Place what waits, after a pause of so many seconds."""
@@ -177,7 +194,11 @@ class AudioClock(Generic[T]):
         if self.end is None:
             self.end = pause
         elif pause:
-            held[0] = Placed(first.piece, 0.0, first.length, first.lost, first.silent + pause)
+            if self._away:
+                held[0] = replace(first, away=pause)
+            else:
+                held[0] = replace(first, silent=first.silent + pause, filled=first.filled + pause)
+            self._speed.paused(self._until, pause)
             self._count += pause
             self._forget()
         for placed in held:
@@ -185,12 +206,12 @@ class AudioClock(Generic[T]):
 
     def _place(self, placed: Placed[T]) -> Placed[T]:
         assert self.end is not None
-        piece, lost, silent = placed.piece, placed.lost, placed.silent
-        self._placed += lost + silent + piece.length
+        piece, before = placed.piece, placed.lost + placed.silent + placed.away
+        self._placed += before + piece.length
         if self.speed != 1.0:
             at, self.end = self.end, max(self.end, piece.arrived)
             return Placed(piece, at, self.end - at, misread=True)
-        at = self.end + lost + silent
+        at = self.end + before
         # What lies ahead of the wall for as long as that is no burst, which a pause would follow.
         self._cutting = at - piece.arrived > (_IN_TIME if self._cutting else _AHEAD) and (
             self._cutting or self._rate <= -_MOST
@@ -200,28 +221,32 @@ class AudioClock(Generic[T]):
         length = piece.length * (1 + self._rate)
         self.end = at + length
         self.offset = None if piece.stamp is None else at - piece.stamp
-        return Placed(piece, at, length, lost, silent)
+        return replace(placed, at=at, length=length)
 
-    def _before(self, piece: Piece[T], delay: float, waited: float) -> tuple[float, float]:
-        """Seconds lost and seconds silent between the last piece and this one.
+    def _before(self, piece: Piece[T], delay: float, waited: float) -> tuple[float, float, float]:
+        """Seconds lost, seconds silent between the last piece and this one, and untold ones of it.
 
         `delay`: this one's if it follows at once; `waited`: seconds of the break on the wire.
         """
         last = self._last
         if last is None:
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
         lost = piece.missing * last.length
         # Before the first is placed, there is no delay but from one to the next.
         passed = waited if self.end is None else delay
-        silent = 0.0
+        silent = filled = 0.0
         if piece.stamp is not None and last.stamp is not None:
             step = piece.stamp - last.stamp
             told = self.stamps.between(step, last.length) - lost
             if self.stamps.paused(told, passed - lost):
                 # The wall is away by that much, and silence may be longer or shorter unheard.
                 silent = max(0.0, told + self._error)
+                filled = max(0.0, silent - told)
                 if self._error:
                     self._forget()
+            elif self.stamps.exact and waited > _BREAK and abs(told) > _LEAP:
+                # After a break, stamps that were right so far count from another origin.
+                self.restart(anew=True)
             elif not piece.missing:
                 self.stamps.learn(step, last.length)
         if lost > _NUMBERED and not silent:
@@ -230,7 +255,7 @@ class AudioClock(Generic[T]):
         lost += piece.lost
         fewest, most = (count * last.length for count in _REFRESH)
         missed = self._lossy and not fewest <= silent <= most
-        return (lost + silent, 0.0) if missed else (lost, silent)
+        return (lost + silent, 0.0, 0.0) if missed else (lost, silent, filled)
 
     def _forget(self) -> None:
         """What is placed from now on is at the wall: nothing measured before counts."""
@@ -239,6 +264,10 @@ class AudioClock(Generic[T]):
 
     def _measure(self) -> None:
         """Look at delays, once a half second."""
+        if self._held and self.end is not None:
+            # A burst is no matter of speed.
+            self._rate = 0.0
+            return
         slope = next(
             (s for s in (self._envelope.slope(t) for t in (4.0, 2.0)) if s is not None), 0.0
         )
@@ -251,7 +280,8 @@ class AudioClock(Generic[T]):
         nearest, farthest = (each - (self.end - self._placed) for each in recent)
         error = nearest if nearest > 0 else farthest if farthest < 0 else 0.0
         self._error = error if abs(error) > _NEAR else 0.0
-        self._judge_speed()
+        if self._judge_speed():
+            return
         if self._rate == 0.0 and abs(error) < _DRIFT:
             return
         slope = slope / (1 - slope) if abs(slope) > 0.003 else 0.0
@@ -260,25 +290,11 @@ class AudioClock(Generic[T]):
             return
         self._rate = min(max(slope + _PULL * error, -_MOST), _MOST)
 
-    def _broken(self, span: float) -> float:
-        """Seconds of breaks on the wire in the last `span` seconds."""
+    def _judge_speed(self) -> bool:
+        """Look at how fast sound comes; return whether stretching it would never be enough."""
         assert self._last is not None
-        return sum(waited for at, waited in self._breaks if at > self._last.arrived - span)
-
-    def _judge_speed(self) -> None:
-        """Find out whether samples come at the rate that was agreed."""
-        for span, least in ((2.0, 0.3), (4.5, SPEED)):
-            slope = self._envelope.slope(span)
-            if slope is None:
-                continue
-            if abs(slope) > least:
-                if self._broken(span) > slope * span / 2 > 0:
-                    # Not slow but with breaks, each of which may have been a pause.
-                    self._error = min(0.0, self._error)
-                    return
-                if abs(1 - slope - self.speed) > 0.1 * self.speed or self.speed == 1.0:
-                    self.speed = 1 - slope
-                return
-            if self.speed != 1.0 and abs(slope) < SPEED:
-                self.speed = 1.0
-                return
+        if self._speed.judge(self._envelope, self._last.arrived):
+            self._error = min(0.0, self._error)
+        if self._speed.starved:
+            self._rate = 0.0
+        return self._speed.starved

@@ -15,7 +15,16 @@ from monitor.ingest.clock.audio_clock import AudioClock
 from monitor.ingest.clock.piece import Piece, Placed
 from monitor.ingest.clock.time_stretch import Stretch
 from monitor.ingest.codecs.convert import AudioConverter, ends_block
-from monitor.types import SAMPLE_RATE, AudioFrame, Gap, LostReason, Span, Timing, Waveform
+from monitor.types import (
+    SAMPLE_RATE,
+    AudioFrame,
+    Corrected,
+    Gap,
+    LostReason,
+    Span,
+    Timing,
+    Waveform,
+)
 
 _SEAM = 0.01
 """Seconds between two frames that still are one: the resampler holds back a little."""
@@ -61,8 +70,10 @@ class AudioTrack:
         """Call seconds at which they end."""
         self._given: float | None = None
         """Call seconds up to which media was handed on."""
-        self._cut = self._stretched = 0.0
-        """Seconds, since anything was told."""
+        self._corrected = Corrected()
+        """Since anything was told."""
+        self._unmarked = 0.0
+        """Seconds cut just before what is handed on next."""
         self._state = 1.0, 1.0
         """Factor and speed that were told."""
         self._told = 0.0
@@ -81,6 +92,7 @@ class AudioTrack:
         if not length:
             return
         self._told = self._told or arrived
+        self.clock.agreed(sounding.frames[0].sample_rate)
         for placed in self.clock.push(Piece(sounding, length, arrived, stamp, missing, lost)):
             yield from self._take(placed)
         yield from self._tell(arrived)
@@ -99,30 +111,33 @@ class AudioTrack:
 
     def _take(self, placed: Placed[Sounding]) -> Iterator[Heard]:
         sounding = placed.piece.content
-        begin = placed.at - placed.lost - placed.silent
+        begin = placed.at - placed.lost - placed.silent - placed.away
         since = self._since(begin)
         at = placed.at - since
         end = at + placed.length
         if placed.cut or end <= 0:
             # There is no room for it, or it was spoken before the call began.
-            self._cut += placed.piece.length
+            self._correct(cut=placed.piece.length)
+            self._unmarked += placed.piece.length
             return
         at = max(0.0, at)
         if placed.misread:
             self._given = at if self._given is None else self._given
             yield from self._gap(end, LostReason.FORMAT)
             return
+        if placed.away:
+            begin += placed.away
+            yield from self._gap(begin - since, LostReason.RECONNECT)
         if placed.silent:
-            yield from self._silence(begin - since, placed.silent, sounding.noise)
+            start = begin - since
+            yield from self._silence(start, placed.silent, placed.filled, sounding.noise)
         if placed.lost:
             yield from self._gap(at, sounding.missing)
         if sounding.keep is not None:
             sounding.keep(at, placed.length)
-        if placed.length != placed.piece.length:
-            self._stretched += abs(placed.length - placed.piece.length)
-            if self._stretch is None:
-                yield from self._block()
-                self._stretch = Stretch()
+        if placed.length != placed.piece.length and self._stretch is None:
+            yield from self._block()
+            self._stretch = Stretch()
         if self._waiting and not _alike(self._waiting[-1], sounding.frames[0]):
             yield from self._block()
         if not self._waiting:
@@ -145,13 +160,17 @@ class AudioTrack:
             return
         if self._given is None:
             self._given = at
+        corrected = 0.0
         if self._stretch is not None:
-            samples = self._stretch.convert(samples, at)
+            came, samples = len(samples), self._stretch.convert(samples, at)
+            corrected = abs(len(samples) - came) / SAMPLE_RATE
+            self._correct(stretched=corrected)
         elif abs(at - self._given) >= _SEAM:
             self._given = at
         if len(samples):
+            corrected, self._unmarked = corrected + self._unmarked, 0.0
             start, self._given = self._given, self._given + len(samples) / SAMPLE_RATE
-            yield AudioFrame(self._participant, start, samples)
+            yield AudioFrame(self._participant, start, samples, corrected)
 
     def _tail(self) -> Iterator[AudioFrame]:
         """Hand on what resamplers hold back: nothing follows at once."""
@@ -165,12 +184,21 @@ class AudioTrack:
         start = end if self._given is None else self._given
         if end > start:
             yield Gap(self._participant, Span(start, end), reason)
-            self._given = end
+            self._go_on(end)
+
+    def _go_on(self, at: float) -> None:
+        """What is handed on next begins at call second `at`, after a break that is no sound's."""
+        self._given = at
+        if self._stretch is not None:
+            self._stretch = Stretch()
 
     def _silence(
-        self, start: float, seconds: float, noise: Sequence[av.AudioFrame]
+        self, start: float, seconds: float, filled: float, noise: Sequence[av.AudioFrame]
     ) -> Iterator[AudioFrame | Gap]:
-        """Silence that the sender chose not to send, as its listeners hear it."""
+        """Silence that the sender chose not to send, as its listeners hear it.
+
+        `filled`: how much of it was put in because nothing came.
+        """
         end = start + seconds
         if seconds > LONGEST_PAUSE:
             yield from self._gap(end, LostReason.IDLE)
@@ -184,8 +212,9 @@ class AudioTrack:
         if noise:
             made = self._converter.convert(*noise)[:count]
             samples[: len(made)] = made
-        self._given = start + count / SAMPLE_RATE
-        yield AudioFrame(self._participant, start, samples)
+        self._go_on(start + count / SAMPLE_RATE)
+        self._correct(filled=filled)
+        yield AudioFrame(self._participant, start, samples, filled)
 
     def _tell(self, now: float) -> Iterator[Timing]:
         """Say what is known about the sender's clock: now and then, and when it is news."""
@@ -194,8 +223,11 @@ class AudioTrack:
         if state == self._state and now - self._told < _TOLD:
             return
         self._state, self._told = state, now
-        stretched, cut, self._stretched, self._cut = self._stretched, self._cut, 0.0, 0.0
-        yield Timing(self._participant, clock.skew, *state, stretched, cut)
+        corrected, self._corrected = self._corrected, Corrected()
+        yield Timing(self._participant, clock.skew, *state, corrected)
+
+    def _correct(self, stretched: float = 0.0, cut: float = 0.0, filled: float = 0.0) -> None:
+        self._corrected = self._corrected.and_also(Corrected(stretched, cut, filled))
 
 
 def _alike(one: av.AudioFrame, other: av.AudioFrame) -> bool:

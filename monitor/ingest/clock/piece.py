@@ -36,6 +36,10 @@ class Placed(Generic[T]):
     """Seconds just before it that were sent and did not come."""
     silent: float = 0.0
     """Seconds before those in which nothing was sent."""
+    filled: float = 0.0
+    """What of these nothing tells but the arrival."""
+    away: float = 0.0
+    """Seconds before those between two streams of the sender."""
     cut: bool = False
     """Whether there is no room for it: it would lie in the future."""
     misread: bool = False

@@ -158,7 +158,7 @@ class AudioReceiver:
 
     def _restart(self, format_: SoundFormat) -> None:
         """Begin anew: another stream, whose timestamps have another origin."""
-        self._track.clock.restart()
+        self._track.clock.restart(anew=self._restarted)
         self.reports.clear()
         self._format = format_
         decoder = cast(AudioCodecContext, av.CodecContext.create(format_.decoder, "r"))

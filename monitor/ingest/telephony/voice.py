@@ -7,13 +7,14 @@ import av
 import numpy as np
 
 from monitor.ingest.clock.audio_track import AudioTrack, Heard, Sounding
+from monitor.ingest.clock.speed import of_formats
 from monitor.ingest.codecs.g711 import Codec
 from monitor.ingest.telephony.dialect import Chunk, TelephonyError, Wire
 from monitor.ingest.telephony.reorder import Reorder
 from monitor.types.packet import EncodedPacket, Encoding, PacketTarget
 
-_MISREAD = 3.0
-"""Seconds for which samples may come at another rate than was agreed before the stream ends."""
+_MISREAD = 4.0
+"""Seconds for which samples may come at another format's rate before the stream ends."""
 _ENCODED = {Codec.MULAW: "pcm_mulaw", Codec.ALAW: "pcm_alaw", Codec.L16: "pcm_s16le"}
 
 
@@ -69,7 +70,9 @@ class Voice:
 
     def _check(self, now: float) -> None:
         speed = self._track.clock.speed
-        self._misread = None if speed == 1.0 else now if self._misread is None else self._misread
+        # No ratio of two formats: a sender ahead of its time. Its sound is lost, and that is all.
+        wrong = speed != 1.0 and of_formats(speed, self._rate)
+        self._misread = (now if self._misread is None else self._misread) if wrong else None
         if self._misread is not None and now - self._misread > _MISREAD:
             come = round(speed * self._rate, -2)
             raise TelephonyError(

@@ -1,5 +1,7 @@
 """Frames in, windows out, every second accounted for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,6 +91,20 @@ def test_overlapping_audio_is_not_heard_twice() -> None:
     assert spans(windows) == [(0, 3)]
     windows = run(frame(0, 2), frame(0.5, 1))
     assert windows[-1].span.end == 2
+
+
+def test_windows_of_sound_that_was_corrected_say_so() -> None:
+    stretched = replace(frame(4, 1), corrected=0.08)
+    windows = run(frame(0, 4), stretched, frame(5, 6))
+    told = {w.span.end: w.corrected_seconds for w in windows if w.corrected_seconds}
+    assert told == {5.0: pytest.approx(0.08), 6.0: pytest.approx(0.08), 7.0: pytest.approx(0.08)}
+
+
+def test_what_the_windower_leaves_out_is_told_by_the_windows_around_it() -> None:
+    windows = run(frame(0, 4), frame(3.5, 6))
+    told = {w.span.end: w.corrected_seconds for w in windows if w.corrected_seconds}
+    assert min(told) == 5.0
+    assert told[5.0] == pytest.approx(0.5 / 5.5)
 
 
 def test_rounded_timestamps_continue_the_stream() -> None:

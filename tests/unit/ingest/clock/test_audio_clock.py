@@ -191,16 +191,73 @@ def test_a_sender_that_is_right_again_is_heard_again() -> None:
     assert clock.speed == 1.0
 
 
-def test_another_stream_is_followed_where_it_arrives() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["another stream", "stamps alone say so"])
+@pytest.mark.parametrize("away", [0.35, 1.5, 3.9])
+def test_a_sender_that_begins_again_was_away_and_not_silent(told: bool, away: float) -> None:
     clock, out = AudioClock[float](), list[Placed[float]]()
-    for number in range(100):
+    # A pause that the stamps count, so that shorter ones are not guessed at any more.
+    for number in [*range(100), *range(150, 250)]:
         out += clock.push(Piece(number * 0.02, 0.02, number * 0.02, number * 0.02))
-    clock.restart()
+    if told:
+        clock.restart(anew=True)
     for number in range(100):
-        at = 3 + number * 0.02
+        at = 5 + away + number * 0.02
         out += clock.push(Piece(at, 0.02, at, 5e5 + number * 0.02))
     out += clock.flush()
     assert max(errors(out)) - min(errors(out)) < 0.02
+    assert sum(each.away for each in out) == pytest.approx(away, abs=0.02)
+    assert sum(each.silent for each in out) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_stream_that_follows_at_once_leaves_nothing_between() -> None:
+    clock, out = AudioClock[float](), list[Placed[float]]()
+    for number in range(500):
+        if number in (100, 250):
+            clock.restart(anew=True)
+        out += clock.push(Piece(number * 0.02, 0.02, number * 0.02, number * 0.02 % 3.1))
+    assert not any(each.away or each.silent or each.lost for each in out)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.88, 0.77, 0.6])
+@pytest.mark.parametrize("stamp", [lambda s, t, n: None, lambda s, t, n: n * 0.02])
+def test_a_starved_sender_is_late_and_no_other_format(share: float, stamp: Stamp) -> None:
+    """A busy machine, or a slow network: so many seconds of sound come each second."""
+    sender = Sender(slow=1 / share - 1, stamp=stamp)
+    out = sender.heard()
+    assert len(out) == sender.sent
+    assert sender.clock.speed == 1.0
+    assert not any(each.misread or each.cut for each in out)
+    # Once it was noticed, sound lies where it came, and at its own speed.
+    later = [each for each in out if each.piece.content > 10]
+    assert max(map(abs, errors(later))) < 0.6
+    assert all(each.length == pytest.approx(each.piece.length) for each in later)
+    filled = sum(each.filled for each in out)
+    assert filled == pytest.approx((1 - share) * 60, abs=1.0)
+    assert out[-1].at + out[-1].length == pytest.approx(60, abs=0.5)
+
+
+def test_a_starved_sender_that_recovers_is_as_before() -> None:
+    clock, out = AudioClock[float](), list[Placed[float]]()
+    at = 0.0
+    for number in range(3000):
+        at += 0.026 if 500 <= number < 1000 else 0.02
+        out += clock.push(Piece(at, 0.02, at))
+    later = [each for each in out if each.piece.content > 27]
+    assert max(map(abs, errors(later))) < NEAR
+    assert not any(each.filled or each.misread for each in later)
+
+
+def test_what_was_held_up_and_comes_faster_than_it_was_spoken_is_no_other_format() -> None:
+    """Nine seconds behind a slow network, which then brings three seconds in two."""
+    clock, out = AudioClock[float](), list[Placed[float]]()
+    for number in range(3000):
+        spoken = number * 0.02
+        at = spoken if not 12 <= spoken < 39 else max(spoken, 21 + (spoken - 12) / 1.5)
+        out += clock.push(Piece(spoken, 0.02, at + 0.02))
+    out += clock.flush()
+    assert not any(each.misread for each in out)
+    assert clock.speed == 1.0
+    assert sum(each.piece.length for each in out) == pytest.approx(60)
 
 
 def test_a_burst_of_speech_sent_ahead_is_neither_cut_nor_squeezed() -> None:
@@ -259,7 +316,8 @@ def test_every_second_is_accounted_for_whatever_comes_together(
     # What is placed follows without overlap, and what lies between is told.
     end = out[0].at
     for each in out:
-        assert each.at - each.lost - each.silent == pytest.approx(end, abs=1e-6)
+        assert each.at - each.lost - each.silent - each.away == pytest.approx(end, abs=1e-6)
+        assert each.filled <= each.silent + 1e-6
         end = each.at + each.length
     # Accounted seconds are those of the wall.
     wall = out[-1].piece.content - out[0].piece.content + length * (1 + slow)

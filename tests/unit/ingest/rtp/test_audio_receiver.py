@@ -1,5 +1,7 @@
 """Packets of one track → sound on the call's clock, nothing twice and nothing unaccounted for."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -142,9 +144,10 @@ def test_a_stream_that_begins_with_what_is_no_sound_begins_anew_all_the_same() -
         for n in range(10)
     ]
     media = play(hearing, again)
-    # Nothing says that anything was lost between the two.
-    assert lost(media) == []
-    assert sounding(media) == pytest.approx(1.22 - 0.2, abs=0.01)
+    # Nobody knows what was said between the two.
+    assert [gap.reason for gap in lost(media)] == [LostReason.RECONNECT]
+    assert sounding(media) + lost(media)[0].span.duration == pytest.approx(1.02, abs=0.02)
+    assert sounding(media) == pytest.approx(0.2, abs=0.01)
 
 
 def test_packets_are_kept_in_order_at_their_time_and_only_if_wanted() -> None:
@@ -219,8 +222,24 @@ def test_a_new_stream_begins_where_it_arrives() -> None:
         RtpPacket(2, 900 + n, 5_000_000 + n * 960, 96, SOUND[n], 1.0 + n * 0.02) for n in range(10)
     ]
     media = play(hearing, again)
-    assert lost(media) == []
-    assert sounding(media) == pytest.approx(1.2 - 0.2, abs=0.01)
+    # It is not known to have been silent meanwhile.
+    (gap,) = lost(media)
+    assert gap.reason is LostReason.RECONNECT
+    assert gap.span.duration == pytest.approx(0.8, abs=0.01)
+    assert sounding(media) == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("away", [0.4, 2.0, 3.8])
+def test_time_between_two_streams_of_a_sender_is_lost(away: float) -> None:
+    packets = [rtp(n, n * 0.02) for n in range(100)]
+    for n in range(100):
+        packet = rtp(7000 + n, 2 + away + n * 0.02, stamp=123_456 + n * 960)
+        packets.append(replace(packet, ssrc=2))
+    media = play(hearing_of(OPUS), packets)
+    (gap,) = lost(media)
+    assert gap.reason is LostReason.RECONNECT
+    assert gap.span.duration == pytest.approx(away, abs=0.03)
+    assert sounding(media) == pytest.approx(4.0, abs=0.02)
 
 
 def test_reports_of_another_stream_say_nothing() -> None:
