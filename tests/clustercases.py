@@ -3,7 +3,7 @@
 import math
 
 from monitor.schema import wire
-from monitor.store.calls import Batch, Begun
+from monitor.store.batch import Batch, Begun
 from monitor.store.nodes import Interrupted, NodeRow
 from monitor.store.sources import Account, SourceRow
 from monitor.store.store import Store

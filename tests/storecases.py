@@ -4,14 +4,14 @@ A module that imports them gives the fixture `url`, an empty database for each t
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, QueuePool, text
 
 from monitor.metrics.sink import Metrics
 from monitor.offline.calibrate import find_recordings
@@ -157,6 +157,16 @@ async def test_instances_deliver_and_close_their_own(url: str, times: Times) -> 
             assert await other.deliveries.abandon([]) == 0
             assert [r["sequence"] for r in await other.alerts.latest(10)] == [1]
         assert await one.calls.interrupt() == 1
+
+
+async def test_readers_cannot_hold_up_what_delivers(store: Store) -> None:
+    await accept(store, alert(1))
+    async with AsyncExitStack() as held:
+        pool = store.database._reader.sync_engine.pool
+        assert isinstance(pool, QueuePool)
+        for _ in range(pool.size()):
+            await held.enter_async_context(store.database.read())
+        assert keys(await store.deliveries.due("desk", [], 10)) == ["c1"]
 
 
 async def test_a_dead_letter_is_sent_again_on_request(store: Store, times: Times) -> None:

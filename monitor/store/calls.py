@@ -1,9 +1,7 @@
 """Calls, their participants and timelines: written in batches, read back after they ended."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,21 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypedDict
 
 from monitor.schema.records import (
-    AllowanceRecord,
     CallSummary,
     ParticipantRecord,
-    VerdictRecord,
-    WindowRecord,
     described,
 )
 from monitor.store import tables
 from monitor.store.alerts import plain
+from monitor.store.batch import Batch
 from monitor.store.database import Database
 from monitor.types import AbstentionReason
 
 INTERRUPTED = "interrupted"
 """Why a call ended that was in progress when the service died."""
-_POINT = ("detector", "start", "end", "score", "llr", "abstained")
 
 
 @described
@@ -40,63 +35,6 @@ class PointRecord(TypedDict):
     score: float | None
     llr: float | None
     abstained: AbstentionReason | None
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A call began."""
-
-    call: str
-    label: str
-    ingest: str
-    at: float
-
-
-@dataclass(slots=True)
-class Batch:
-    """What happened in calls since the last batch."""
-
-    begun: list[Begun] = field(default_factory=list)
-    verdicts: dict[tuple[str, str], VerdictRecord] = field(default_factory=dict)
-    """The latest by call and participant."""
-    allowed: dict[tuple[str, str], AllowanceRecord] = field(default_factory=dict)
-    """Why a participant's synthetic speech is allowed."""
-    points: dict[tuple[str, str], list[list[Any]]] = field(default_factory=dict)
-    """Windows by call and participant, as `point` writes them."""
-    ended: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Reason and time by call."""
-
-    def __bool__(self) -> bool:
-        return bool(self.begun or self.verdicts or self.points or self.ended)
-
-    def by_call(self) -> list["Batch"]:
-        """The same in parts, one for each call."""
-        parts: dict[str, Batch] = defaultdict(Batch)
-        for begun in self.begun:
-            parts[begun.call].begun.append(begun)
-        for who, verdict in self.verdicts.items():
-            parts[who[0]].verdicts[who] = verdict
-        for who, allowed in self.allowed.items():
-            parts[who[0]].allowed[who] = allowed
-        for who, points in self.points.items():
-            parts[who[0]].points[who] = points
-        for call, end in self.ended.items():
-            parts[call].ended[call] = end
-        return list(parts.values())
-
-    def join(self, later: "Batch") -> None:
-        """Add what happened after it."""
-        self.begun += later.begun
-        self.verdicts |= later.verdicts
-        self.allowed |= later.allowed
-        for who, windows in later.points.items():
-            self.points.setdefault(who, []).extend(windows)
-        self.ended |= later.ended
-
-
-def point(window: WindowRecord) -> list[Any]:
-    """A window's record without what alerts carry anyway."""
-    return [window.get(name) for name in _POINT]
 
 
 class Calls:

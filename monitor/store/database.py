@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -37,6 +37,8 @@ _MIGRATION_LOCK = 7_303_014_812
 """Any number, the same for all who migrate one PostgreSQL database."""
 _CONNECT_SECONDS = 5.0
 _COMMAND_SECONDS = 15.0
+_WRITERS, _READERS, _FIRST = 6, 5, 4
+"""Connections to PostgreSQL, each made when it is needed; the last are those of alerts."""
 
 
 class Database:
@@ -67,17 +69,14 @@ class Database:
                     parsed, pool_size=1, max_overflow=0, pool_timeout=30
                 )
                 self._reader = create_async_engine(parsed, pool_size=2, max_overflow=0)
+                self._first = create_async_engine(parsed, pool_size=1, max_overflow=0)
                 _prepare(self._writer, "BEGIN IMMEDIATE", busy_timeout, "OFF")
                 _prepare(self._reader, "BEGIN", busy_timeout, "ON")
+                _prepare(self._first, "BEGIN", busy_timeout, "ON")
             elif kind == "postgresql":
                 parsed = parsed.set(drivername="postgresql+asyncpg")
-                self._writer = self._reader = create_async_engine(
-                    parsed,
-                    pool_pre_ping=True,
-                    connect_args={
-                        "timeout": _CONNECT_SECONDS,
-                        "command_timeout": _COMMAND_SECONDS,
-                    },
+                self._writer, self._reader, self._first = (
+                    _server(parsed, size) for size in (_WRITERS, _READERS, _FIRST)
                 )
             else:
                 raise StoreError("other", f"{kind}: not a database this service knows")
@@ -122,6 +121,7 @@ class Database:
         """Let the connections go."""
         await self._writer.dispose()
         await self._reader.dispose()
+        await self._first.dispose()
         if self._lock is not None:
             self._lock.close()
 
@@ -131,9 +131,11 @@ class Database:
 
         `first`: before all that wait for their turn and are not.
         """
-        turn = self._turns.take(first) if self.kind == "sqlite" else nullcontext()
+        alone = self.kind == "sqlite"
+        turn = self._turns.take(first) if alone else nullcontext()
+        engine = self._first if first and not alone else self._writer
         try:
-            async with turn, self._failing(), self._writer.begin() as connection:
+            async with turn, self._failing(), engine.begin() as connection:
                 yield connection
         except StoreError as error:
             self._metrics.store_failures.labels(error.reason).inc()
@@ -147,13 +149,16 @@ class Database:
             _log.warning("store works again", reason=self.degraded)
             self.degraded = None
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that only reads; raises StoreError."""
-        return self._read()
+    def read(self, first: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that only reads; raises StoreError.
+
+        `first`: on a connection kept for what delivers alerts, which no other reader can hold.
+        """
+        return self._read(self._first if first else self._reader)
 
     @asynccontextmanager
-    async def _read(self) -> AsyncIterator[AsyncConnection]:
-        async with self._failing(), self._reader.begin() as connection:
+    async def _read(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with self._failing(), engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
@@ -188,6 +193,17 @@ def _locked(path: Path) -> TextIO:
 
 def _said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200].removesuffix(":")
+
+
+def _server(url: URL, size: int) -> AsyncEngine:
+    """Connections to PostgreSQL, at most `size`."""
+    return create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS},
+    )
 
 
 def _prepare(engine: AsyncEngine, begin: str, busy_timeout: float, query_only: str) -> None:

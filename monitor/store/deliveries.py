@@ -83,7 +83,7 @@ class Deliveries:
         oldest = select(func.min(_d.accepted_tick)).where(waiting)
         dead = select(func.count()).where(mine, _d.state == DeliveryState.DEAD)
         standing = select(later.scalar_subquery(), oldest.scalar_subquery(), dead.scalar_subquery())
-        async with self._database.read() as connection:
+        async with self._database.read(first=True) as connection:
             rows = (await connection.execute(query)).all()
             due_tick, accepted, given_up = (await connection.execute(standing)).one()
         return Due(
@@ -210,15 +210,18 @@ class Deliveries:
         self._changes.append(change)
         async with self._turn:
             if not change.tried:
-                changes, self._changes = self._changes, []
-                await self._write(changes)
+                await self._write()
         if change.error is not None:
             raise change.error
 
-    async def _write(self, changes: "list[_Change]") -> None:
+    async def _write(self) -> None:
+        changes: list[_Change] = []
         error: StoreError | None = None
         try:
-            async with self._database.write() as connection:
+            # A call's next alert waits for what became of the one before it.
+            async with self._database.write(first=True) as connection:
+                # Only now: what came while it waited goes with it.
+                changes = self._taken()
                 await self._uptime.save(connection)
                 for change in changes:
                     await connection.execute(
@@ -228,12 +231,17 @@ class Deliveries:
                     )
         except StoreError as found:
             error = found
+            changes += self._taken()
         except BaseException:
             # Broken off with the one that writes: the next of them does it.
             self._changes = changes + self._changes
             raise
         for change in changes:
             change.tried, change.error = True, error
+
+    def _taken(self) -> "list[_Change]":
+        changes, self._changes = self._changes, []
+        return changes
 
 
 @dataclass(slots=True)

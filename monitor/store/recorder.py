@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 from monitor.metrics.sink import Metrics
 from monitor.runtime import log
 from monitor.schema import wire
 from monitor.schema.messages import ROW, StoreError
-from monitor.store.calls import Batch, Begun, Calls, point
+from monitor.store.batch import Batch, Begun, point
+from monitor.store.calls import Calls
 from monitor.types import Alert, Allowance, Outcome, Preview, Verdict
 
 _log = log.get(__name__)
@@ -113,55 +115,48 @@ class Recorder:
             return await self._flush()
 
     async def _flush(self) -> bool:
-        batch, self._batch = self._batch, Batch()
-        points, self._points = self._points, 0
-        if not batch:
-            return True
+        parts = deque(self._batch.parts())
+        self._batch, self._points = Batch(), 0
         try:
-            await self._calls.write(batch)
-        except StoreError as error:
-            if error.reason != ROW:
-                self._restore(batch, points)
-                return False
-        except Exception as error:  # noqa: BLE001
-            # What cannot be put into a row at all; found call by call below.
-            _log.error("calls not writable", detail=type(error).__name__)
-        except BaseException:
-            # Broken off: nothing was committed.
-            self._restore(batch, points)
-            raise
-        else:
-            return True
-        return await self._one_by_one(batch.by_call())
-
-    async def _one_by_one(self, parts: list[Batch]) -> bool:
-        """Write each call's part by itself: only what is refused for its own sake is dropped."""
-        while parts:
-            try:
-                await self._calls.write(parts[0])
-            except StoreError as error:
-                if error.reason != ROW:
-                    break
-                self._drop(str(error))
-            except Exception as error:  # noqa: BLE001
-                self._drop(type(error).__name__)
-            except BaseException:
-                self._restore_all(parts)
-                raise
-            parts.pop(0)
-        self._restore_all(parts)
+            # Each by itself: alerts are committed between two.
+            while parts and await self._write(parts):
+                pass
+        finally:
+            # Broken off too: nothing of the first part was committed.
+            self._restore(parts)
         return not parts
 
-    def _drop(self, why: str) -> None:
-        _log.error("call not kept", detail=why)
-        self._metrics.store_dropped.labels("call").inc()
+    async def _write(self, parts: deque[Batch]) -> bool:
+        """Write the first part and take it off; False if the database did not take it.
 
-    def _restore_all(self, parts: list[Batch]) -> None:
-        for part in reversed(parts):
-            self._restore(part, sum(len(points) for points in part.points.values()))
+        One that is refused for its own sake is written call by call, and what is left of it is
+        dropped.
+        """
+        try:
+            await self._calls.write(parts[0])
+        except StoreError as error:
+            if error.reason != ROW:
+                return False
+            why = str(error)
+        except Exception as error:  # noqa: BLE001
+            # What cannot be put into a row at all.
+            why = type(error).__name__
+        else:
+            parts.popleft()
+            return True
+        calls = parts.popleft().by_call()
+        if len(calls) > 1:
+            parts.extendleft(reversed(calls))
+        else:
+            _log.error("call not kept", detail=why)
+            self._metrics.store_dropped.labels("call").inc()
+        return True
 
-    def _restore(self, batch: Batch, points: int) -> None:
-        """Put a batch back in front of what was collected meanwhile."""
+    def _restore(self, parts: deque[Batch]) -> None:
+        """Put parts back in front of what was collected meanwhile."""
+        batch = Batch()
+        for part in parts:
+            self._points += part.windows
+            batch.join(part)
         batch.join(self._batch)
         self._batch = batch
-        self._points += points

@@ -19,8 +19,10 @@ from monitor.store.calls import moment
 from monitor.store.database import Database
 
 _log = log.get(__name__)
-_BATCH = 200
-"""Calls deleted in one transaction: nobody waits long for the lock."""
+CALLS = 50
+"""Calls deleted in one transaction: alerts wait for its end."""
+ROWS = 1000
+"""And rows."""
 _SERVICE = "service"
 """Who deletes, in the audit log."""
 _OF_CALLS = (
@@ -136,15 +138,15 @@ class Retention:
         ended = exists().where(
             tables.calls.c.id == tables.timelines.c.call, tables.calls.c.ended.is_not(None)
         )
-        await self._rows(
+        await self._old(
             tables.timelines, tables.timelines.c.written_at, self._terms.timelines,
             ended, _not_held(tables.timelines),
         )  # fmt: skip
-        await self._rows(
+        await self._old(
             tables.deliveries, tables.deliveries.c.changed_at, self._terms.deliveries,
             tables.deliveries.c.state != DeliveryState.PENDING, _not_held(tables.deliveries),
         )  # fmt: skip
-        await self._rows(tables.audit, tables.audit.c.at, self._terms.audit)
+        await self._old(tables.audit, tables.audit.c.at, self._terms.audit)
 
     async def _calls(self) -> int:
         """Delete a batch of calls with everything about them; return how many."""
@@ -160,10 +162,19 @@ class Retention:
         query = (
             select(tables.calls.c.id)
             .where(tables.calls.c.ended_at < before, ~held, ~waiting)
-            .limit(_BATCH)
+            .limit(CALLS)
         )
+        async with self._database.read() as connection:
+            found = list((await connection.execute(query)).scalars())
+        if not found:
+            return 0
+        # A call of an hour has more of these than of all else.
+        lines = tables.timelines
+        await self._rows(lines, before, lines.c.call.in_(found), _not_held(lines))
         async with self._database.write() as connection:
-            ids = list((await connection.execute(query)).scalars())
+            # One may be held by now.
+            still = query.where(tables.calls.c.id.in_(found))
+            ids = list((await connection.execute(still)).scalars())
             if not ids:
                 return 0
             for table in _OF_CALLS:
@@ -174,18 +185,24 @@ class Retention:
         _log.info("calls deleted", count=len(ids), before=moment(before))
         return len(ids)
 
-    async def _rows(
+    async def _old(
         self, table: Table, column: Any, keep: float, *also: ColumnElement[bool]
     ) -> None:
-        if not keep:
-            return
-        now = self._wall()
-        before = now - keep
-        async with self._database.write() as connection:
-            done = await connection.execute(delete(table).where(column < before, *also))
-            if done.rowcount:
-                detail = {"before": moment(before), "rows": done.rowcount}
-                await written(connection, now, _SERVICE, "retention.delete", table.name, detail)
+        if keep:
+            before = self._wall() - keep
+            await self._rows(table, before, column < before, *also)
+
+    async def _rows(self, table: Table, before: float, *which: ColumnElement[bool]) -> None:
+        """Delete rows, some at a time; `before` is for the audit log."""
+        some = select(table.c.number).where(*which).limit(ROWS)
+        count = ROWS
+        while count == ROWS:
+            async with self._database.write() as connection:
+                done = await connection.execute(delete(table).where(table.c.number.in_(some)))
+                count = done.rowcount
+                if count:
+                    now, detail = self._wall(), {"before": moment(before), "rows": count}
+                    await written(connection, now, _SERVICE, "retention.delete", table.name, detail)
 
 
 def _not_held(table: Table) -> ColumnElement[bool]:

@@ -1,11 +1,12 @@
 """The store on a real PostgreSQL: the cases that tests/flow runs on SQLite, and what is its own."""
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 
 from monitor.metrics.sink import Metrics
 from monitor.schema.messages import StoreError
@@ -15,7 +16,7 @@ from tests.clustercases import *  # noqa: F403
 from tests.e2e.rig.postgres import Postgres
 from tests.refusal import PASSWORD, refused
 from tests.storecases import *  # noqa: F403
-from tests.storecases import accept
+from tests.storecases import accept, opened
 
 _NUMBERS = count()
 
@@ -43,6 +44,18 @@ async def test_a_server_that_dies_degrades_the_store(
             await accept(store, alert(2))
         assert store.degraded == "unreachable"
         await store.close()
+
+
+async def test_writers_cannot_hold_up_an_alert(url: str) -> None:
+    store = Store(url, Metrics())
+    async with opened(store), AsyncExitStack() as held:
+        pool = store.database._writer.sync_engine.pool
+        assert isinstance(pool, QueuePool)
+        for _ in range(pool.size()):
+            await held.enter_async_context(store.database.write())
+        await accept(store, alert(1))
+        (message,) = (await store.deliveries.due("desk", [], 10)).messages
+        await store.deliveries.delivered(message.number)
 
 
 async def test_a_server_that_is_not_there_is_named(server: Postgres) -> None:
