@@ -1,5 +1,7 @@
 """A detector's result for one window → the outcome that is recorded."""
 
+import math
+
 from monitor.decision import cues
 from monitor.decision.policy import Policy
 from monitor.types import (
@@ -72,8 +74,8 @@ def measured(
     quality: Quality,
     lost: tuple[Gap, ...] = (),
 ) -> Outcome:
-    """Say how far a cue's reading counts, or why there is none."""
-    if reading.value is None:
+    """Say how far a cue's or listener's reading counts, or why there is none."""
+    if reading.value is None or not math.isfinite(reading.value):
         return Abstention(
             detector=detector,
             participant=participant,

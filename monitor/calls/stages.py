@@ -11,7 +11,7 @@ from monitor.decision.alarm import AlarmTiming
 from monitor.decision.policy import Policy
 from monitor.inference.executor import Executor
 from monitor.types import AlertType, AudioWindow
-from monitor.types.protocols import Cue, Detector, FaceJudge
+from monitor.types.protocols import Cue, Detector, FaceJudge, Listener
 from monitor.types.sampling import Sampling
 
 NO_MODEL = "none"
@@ -27,12 +27,15 @@ class Judges:
     policies: Mapping[AlertType, Policy]
     """Types without a policy never alarm."""
     cues: tuple[Cue, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    """Detectors of other packages that measure sound; they are shown and never count."""
 
     @property
     def models(self) -> dict[str, str]:
         """Model version by detector."""
         models = {self.voice.name: self.voice.model, self.face.name: self.face.model}
-        return models | {cue.name: cue.model for cue in self.cues if cue.model != NO_MODEL}
+        others: tuple[Cue | Listener, ...] = (*self.cues, *self.listeners)
+        return models | {other.name: other.model for other in others if other.model != NO_MODEL}
 
 
 def _nobody(call: str) -> bool:

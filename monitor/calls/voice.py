@@ -6,9 +6,8 @@ from functools import partial
 
 from monitor.analysis.speech import SpeechMeter
 from monitor.analysis.windows import AudioWindower
-from monitor.calls import preview
+from monitor.calls import judgement, preview
 from monitor.calls.admission import Level
-from monitor.calls.judgement import judged
 from monitor.calls.stages import Judges, Stages
 from monitor.calls.thinning import Thinning
 from monitor.decision.looks import Looks, Result
@@ -22,7 +21,9 @@ from monitor.types import (
     Gap,
     LostReason,
     Outcome,
+    Reading,
 )
+from monitor.types.protocols import Listener
 
 _log = log.get(__name__)
 
@@ -96,6 +97,8 @@ class VoicePath:
             yield self._judged(measured, result, other)
             # Whoever asks for the next one has taken this one in.
             self._unjudged = None
+            for outcome in await self._heard_beside(measured):
+                yield Judged(outcome, None, None)
 
     def _judged(self, window: AudioWindow, result: Result, other: Result) -> Judged:
         stages, challenger = self._stages, self._stages.challenger
@@ -108,6 +111,40 @@ class VoicePath:
             preview.heard(window) if stages.previewed(self._call) else None,
         )
 
+    async def _heard_beside(self, window: AudioWindow) -> list[Outcome]:
+        """What other packages' detectors measure; what is thinned out is theirs first."""
+        listeners = self._stages.judges.listeners
+        if not listeners:
+            return []
+        readings = [Reading(None, AbstentionReason.NOT_EVALUATED)] * len(listeners)
+        if self._thinning.level is Level.FULL:
+            work = partial(self._readings, listeners, window)
+            readings = await self._stages.executor.run("listeners", work)
+        return [
+            judgement.measured(
+                reading,
+                detector=listener.name,
+                model=listener.model,
+                participant=self._participant,
+                span=window.span,
+                fresh=window.fresh,
+                quality=window.quality,
+                lost=window.lost,
+            )
+            for listener, reading in zip(listeners, readings, strict=True)
+        ]
+
+    def _readings(self, listeners: Iterable[Listener], window: AudioWindow) -> list[Reading]:
+        readings = []
+        for listener in listeners:
+            try:
+                readings.append(listener.measure(window))
+            except Exception:  # noqa: BLE001
+                # One that fails must silence neither the others nor the voice.
+                _log.exception("detector failed", detector=listener.name, call=self._call)
+                readings.append(Reading(None, AbstentionReason.FAULT))
+        return readings
+
     def _compute(self, window: AudioWindow) -> tuple[AudioWindow, Result, Result]:
         judges, challenger = self._stages.judges, self._stages.challenger
         measured = self._meter.measure(window)
@@ -118,7 +155,7 @@ class VoicePath:
 
     def _outcome(self, judges: Judges, looks: Looks, window: AudioWindow, first: Result) -> Outcome:
         result, quality = looks.fused(window, first)
-        return judged(
+        return judgement.judged(
             result,
             detector=judges.voice.name,
             model=judges.voice.model,

@@ -13,6 +13,7 @@ from monitor.delivery.http import context
 from monitor.delivery.notify import NotifyDestination
 from monitor.delivery.siem import SiemDestination
 from monitor.delivery.webhook import WebhookDestination
+from monitor.service import extensions
 from monitor.settings import Settings, SettingsError
 from monitor.settings import delivery as tables
 
@@ -28,7 +29,7 @@ def build_destinations(
             built = _build(chosen, in_progress)
         except ModuleNotFoundError as error:
             raise SettingsError(f"{kind} {chosen.name!r}: {_needed(kind)}") from error
-        except ValueError as error:
+        except (ValueError, SettingsError) as error:
             raise SettingsError(f"{kind} {chosen.name!r}: {error}") from error
         found.append((_terms(chosen), built))
     return found
@@ -61,6 +62,8 @@ def _build(chosen: tables.Destination, in_progress: Callable[[str], bool]) -> De
             return SiemDestination(
                 chosen.url, chosen.format, host, authorities, chosen.ocsf_version
             )
+        case tables.Custom():
+            return extensions.destination(chosen.kind, chosen.options)
         case tables.Mqtt():
             # Here and not above, like the next: extras.
             from monitor.delivery.mqtt import MqttBroker

@@ -1,6 +1,7 @@
 """Settings → detectors, their policies, and what watches both for drift."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from monitor.inference.executor import Executor
 from monitor.inference.onnx import CPU
 from monitor.metrics.sink import Metrics
 from monitor.runtime import log
+from monitor.service import extensions
 from monitor.settings import Settings, SettingsError
 from monitor.types import AlertType
 from monitor.types.protocols import Cue, FaceJudge
@@ -116,6 +118,7 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
     except device.DeviceError as error:
         raise SettingsError(str(error)) from error
     judges = load_judges(folder, providers=providers)
+    judges = _extended(judges, settings)
     other = settings.challenger_dir
     challenger = load_judges(other, judges, providers) if other is not None else None
     for type_, used in judges.policies.items():
@@ -153,6 +156,13 @@ def build_stages(settings: Settings, metrics: Metrics) -> Stages:
         timing=timing,
         wall=lambda: datetime.now(UTC),
     )
+
+
+def _extended(judges: Judges, settings: Settings) -> Judges:
+    """Add other packages' detectors."""
+    taken = {judges.voice.name, judges.face.name, *(cue.name for cue in judges.cues)}
+    listeners, cues = extensions.detectors(settings.extensions.detectors, taken)
+    return replace(judges, cues=(*judges.cues, *cues), listeners=tuple(listeners))
 
 
 def watches(judges: Judges) -> dict[AlertType, Watch]:

@@ -16,6 +16,7 @@ from monitor.ingest.rtp.rtp_source import RtpOptions, RtpSource
 from monitor.ingest.rtp.sdp import DescriptionError, read_description
 from monitor.ingest.webrtc.whep_source import WhepOptions, WhepSource
 from monitor.ingest.webrtc.whip_source import WebRtcOptions
+from monitor.service import extensions
 from monitor.settings import Settings, SettingsError
 from monitor.settings.media import Pull
 from monitor.types import ChannelChoice
@@ -63,6 +64,12 @@ def open_pull(settings: Settings, wanted: Wanted) -> Source:
     """Make the source that pulls a stream; raises ValueError for what names none."""
     if wanted.sdp:
         return _open_rtp(settings, wanted)
+    scheme = wanted.uri.partition(":")[0].lower()
+    if scheme in settings.extensions.sources:
+        try:
+            return extensions.source(scheme, wanted.uri, wanted.participant)
+        except ValueError as error:
+            raise ValueError(f"uri: {error}") from error
     try:
         scheme = located(wanted.uri).scheme
     except ValueError as error:

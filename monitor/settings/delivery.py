@@ -1,7 +1,7 @@
 """Where alerts go."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -94,6 +94,16 @@ class Siem(Destination):
         if parts.scheme in syslog and not parts.port:
             raise ValueError("url must name a port")
         return self
+
+
+class Custom(Destination):
+    """A kind of destination that another installed package has."""
+
+    name: str = Field("custom", pattern=_NAME)
+    kind: str
+    """Its entry point in `deepfake_monitor.destinations`."""
+    options: dict[str, Any] = Field({}, repr=False)
+    """What it is made with; may hold secrets."""
 
 
 class Bus(Destination):

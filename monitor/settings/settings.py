@@ -14,8 +14,18 @@ from pydantic_settings import (
 
 from monitor.settings.cluster import Cluster
 from monitor.settings.decision import Advising, Alarm, Allowed, Canary
-from monitor.settings.delivery import Alertmanager, Destination, Mqtt, Nats, Notify, Siem, Webhook
+from monitor.settings.delivery import (
+    Alertmanager,
+    Custom,
+    Destination,
+    Mqtt,
+    Nats,
+    Notify,
+    Siem,
+    Webhook,
+)
 from monitor.settings.evidence import Evidence
+from monitor.settings.extensions import Extensions
 from monitor.settings.login import Oidc
 from monitor.settings.media import Pull, Rtp, Rtsp, Video, WebRtc, Whep
 from monitor.settings.section import SettingsError, refuse_blank
@@ -66,7 +76,9 @@ class Settings(BaseSettings):
     siem: tuple[Siem, ...] = ()
     mqtt: tuple[Mqtt, ...] = ()
     nats: tuple[Nats, ...] = ()
+    custom: tuple[Custom, ...] = ()
     sources: tuple[Pull, ...] = ()
+    extensions: Extensions = Extensions()
 
     @model_validator(mode="after")
     def _no_secret_is_blank(self) -> "Settings":
@@ -86,6 +98,7 @@ class Settings(BaseSettings):
         """Everything that alerts are sent to."""
         return (
             *self.webhooks, *self.alertmanagers, *self.notify, *self.siem, *self.mqtt, *self.nats,
+            *self.custom,
         )  # fmt: skip
 
     @classmethod

@@ -141,6 +141,20 @@ class Cue(Protocol):
         """Return what this window shows, or why it shows nothing."""
 
 
+class Listener(Protocol):
+    """Measures the sound of one participant beside the voice's detector, and never decides.
+
+    Shared by all calls, keeps nothing between windows.
+    """
+
+    name: str
+    model: str
+    """First hexadecimal digits of a model file's SHA-256, or `none` for one without a model."""
+
+    def measure(self, window: AudioWindow) -> Reading:
+        """Return what this window shows, or why it shows nothing."""
+
+
 class Sink(Protocol):
     """Hears what happens in calls; must return at once and queue what takes time."""
 

@@ -1,8 +1,10 @@
 """One call from source to alerts, with a fake detector around the real path."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from monitor.types import (
     AudioWindow,
     Gap,
     LostReason,
+    Reading,
     Score,
     Span,
     Tracks,
@@ -41,6 +44,41 @@ async def run(
     await call.run()
     shared.executor.close()
     return sink, metrics, call
+
+
+class Hum:
+    """Another package's detector of sound: the second window breaks it, the third is no number."""
+
+    name = "hum"
+    model = "0123456789ab"
+
+    def measure(self, window: AudioWindow) -> Reading:
+        match window.span.end:
+            case 4.0:
+                raise RuntimeError("broken on purpose")
+            case 5.0:
+                return Reading(math.nan)
+        return Reading(9.0, details={"hum_db": 1.0})
+
+
+async def test_a_detector_of_another_package_is_shown_and_never_decides() -> None:
+    sink, metrics = MemorySink(), Metrics()
+    plain = stages()
+    shared = replace(plain, judges=replace(plain.judges, listeners=(Hum(),)))
+    source = ScriptedSource(noise(0, 20, QUIET))
+    call = Call("c", source, shared, Fanout([sink, metrics]), metrics, "remote")
+    await call.run()
+    shared.executor.close()
+    heard = [o for o in sink.outcomes if o.detector == "hum"]
+    voice = [o for o in sink.outcomes if o.detector == "voice"]
+    assert [o.fresh for o in heard] == [o.fresh for o in voice]
+    assert [o.reason for o in heard if isinstance(o, Abstention)] == [AbstentionReason.FAULT] * 2
+    scores = [o for o in heard if isinstance(o, Score)]
+    assert {(s.value, s.llr, s.details["hum_db"]) for s in scores} == {(9.0, 0.0, 1.0)}
+    assert len(scores) == len(voice) - 2
+    assert sink.alerts == []
+    assert sink.verdicts[-1].state is AlarmState.NORMAL
+    assert shared.judges.models["hum"] == Hum.model
 
 
 async def test_a_fake_voice_raises_both_tiers_once() -> None:
