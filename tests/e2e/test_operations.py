@@ -64,14 +64,15 @@ def test_an_alert_reaches_prometheus_and_a_failing_webhook(
                                     re.M)  # fmt: skip
             exposed = {re.sub(r"_(total|bucket|sum|count)$", "", n) for n in names}
             # families whose labels have not occurred: no refusal, canary, challenger, fault, oddity
-            # of a sender, or model that looks twice
+            # of a sender, sound brought back to a clock, or model that looks twice
             absent = {"monitor_calls_refused", "monitor_calls_ended", "monitor_dropped",
                       "monitor_canary_llr", "monitor_canary_state_ok",
                       "monitor_canary_age_seconds", "monitor_challenger_windows",
                       "monitor_alerts_allowed", "monitor_store_failures",
                       "monitor_store_dropped", "monitor_evidence_bundles",
                       "monitor_pauses", "monitor_anomalies", "monitor_task_failures",
-                      "monitor_voice_looks", "monitor_refusals"}  # fmt: skip
+                      "monitor_voice_looks", "monitor_refusals", "monitor_corrected_seconds",
+                      "monitor_corrected_windows"}  # fmt: skip
             assert set(documented) - exposed <= absent
             assert not any(call in str(labels) for labels, _ in prometheus.query('{job!=""}'))
             exemplars = prometheus.get(
