@@ -36,11 +36,14 @@ class Registry:
         admission: Admission,
         evidence: Callable[[str, str, str], PacketTarget | None] = lambda *_: None,
         most_unheard: int | None = None,
+        most_each: int = 0,
     ) -> None:
         """`evidence(call, ingest, label)` gives where a call's encoded media is kept, if it is.
 
-        `most_unheard`: calls without media that one owner may have at once.
+        `most_unheard`: calls without media that one owner may have at once; `most_each`: calls of
+        any kind, 0 for no bound.
         """
+        self._most_each = most_each
         self._most_unheard = most_unheard
         self._held: Counter[str] = Counter()
         """Places that are kept, by owner."""
@@ -74,6 +77,8 @@ class Registry:
                     raise CapacityError(
                         f"{self._most_unheard} calls of the same sender have no media yet", "quota"
                     )
+            if owner and self._most_each and self._all_of(owner) >= self._most_each:
+                raise CapacityError(f"{self._most_each} calls are the same sender's", "quota")
         except CapacityError as error:
             self._metrics.calls_refused.labels(ingest, error.reason).inc()
             raise
@@ -82,6 +87,10 @@ class Registry:
     def _load(self) -> int:
         """Calls, participants beyond the first, and places that are kept."""
         return len(self._active) + sum(1 for _ in self.guests()) + self._held.total()
+
+    def _all_of(self, owner: str) -> int:
+        theirs = sum(call.owner == owner for call in self._active.values())
+        return theirs + sum(o == owner for o, _ in self.guests()) + self._held[owner]
 
     def _unheard(self, owner: str) -> int:
         calls = self._active.values()

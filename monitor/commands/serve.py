@@ -12,6 +12,7 @@ from monitor.runtime import log
 from monitor.service import access
 from monitor.service.app import Service
 from monitor.settings import PassingError, Settings, SettingsError
+from monitor.web.connections import Room
 from monitor.web.server import Served, Server
 
 
@@ -46,7 +47,8 @@ def serve(
             f"server.host, server.port: {where.host}:{where.port}: {why}; "
             "--host and --port choose another address"
         )
-    server = Server(service, where.host, where.port, _heard)
+    room = Room.beside(chosen.limits.calls, where.connections)
+    server = Server(service, where.host, where.port, room, _heard)
     try:
         server.run([listening])
     except PassingError as error:

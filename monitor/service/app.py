@@ -119,8 +119,15 @@ class Service:
         keep = self._archive.keep
         governing = GovernorOptions(**settings.governor.model_dump())
         self._governor = Governor(settings.limits.calls, governing, self._thin)
+        limits = settings.limits
         self.registry = Registry(
-            self._stages, heard, self.metrics, self._governor, keep, settings.limits.unheard
+            self._stages,
+            heard,
+            self.metrics,
+            self._governor,
+            keep,
+            limits.unheard,
+            limits.calls_per_sender,
         )
         if settings.bound_to_loopback:
             offer_loopback()

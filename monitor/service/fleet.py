@@ -22,6 +22,7 @@ from monitor.service.sources import Wanted, open_pull
 from monitor.settings import Settings, SettingsError
 from monitor.store.sources import SourceRow
 from monitor.store.store import Store
+from monitor.web.connections import Room
 from monitor.web.entrance import Entrance
 from monitor.web.server import Server
 from monitor.web.tickets import Tickets
@@ -115,7 +116,8 @@ class ClusterPlan:
         url = settings.cluster.node_url.format(host=ip, port=port)
         standing = Standing(instance, url, f"http://{ip}:{port}")
         service = Service(settings, Entrance(url, instance, tickets(settings)))
-        server = Server(service, ip, port)
+        room = Room.beside(settings.limits.calls, settings.server.connections)
+        server = Server(service, ip, port, room)
         owner = asyncio.current_task()
         up = False
 

@@ -40,6 +40,9 @@ class Server(Section):
     tokens: tuple[Token, ...] = ()
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may publish and read; none by default."""
+    connections: int = Field(0, ge=0)
+    """Open at once, WebSockets among them, half of them for one address at most; 0 means half of
+    the descriptors that the process may have."""
     previews: bool = True
     """Whether the console may show sound and faces of calls in progress; never stored."""
 
@@ -49,6 +52,8 @@ class Limits(Section):
 
     calls: int = Field(20, ge=1)
     """Calls monitored at once; further ones are refused with Retry-After."""
+    calls_per_sender: int = Field(0, ge=0)
+    """Calls that one token or peer may have at once; 0 means as many as there is room for."""
     unheard_per_sender: int = Field(0, ge=0)
     """Calls without media yet that one token or peer may have at once, so that who sends none
     keeps nobody out; 0 means half of `calls`, two at least."""

@@ -1,60 +1,14 @@
-"""What one client may take up: time for a request's head, time and memory for its body."""
+"""What the body of one request may take up: time and memory."""
 
 import asyncio
 from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 10.0
-"""For the head of the first request, and of each that follows on a connection."""
 BODY_SECONDS = 30.0
 BODY_BYTES = 256 * 1024
 """No JSON and no SDP that makes sense is longer."""
-
-
-class PatientHttp(H11Protocol):
-    """Uvicorn's own protocol, which waits for ever for a request that is never sent or finished."""
-
-    head_seconds = HEAD_SECONDS
-    _waiting: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        """Take in a part of a request; not every part completes its head."""
-        super().data_received(data)
-        self._watch()
-
-    def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
-        super().on_response_complete()
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._stop()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop()
-        elif self._waiting is None:
-            self._waiting = self.loop.call_later(self.head_seconds, self._give_up)
-
-    def _stop(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-
-    def _give_up(self) -> None:
-        # A connection that has become a WebSocket has another protocol by now.
-        if self.transport.get_protocol() is self:
-            self.transport.close()
 
 
 class BodyLimit:

@@ -14,7 +14,7 @@ from monitor.ingest.telephony.dialect import LARGEST
 from monitor.runtime.memory import returned, set_apart
 from monitor.runtime.tasks import Workers, overhear
 from monitor.runtime.threads import share_lock
-from monitor.web.limits import PatientHttp
+from monitor.web.connections import Room, bounded
 
 
 class Served(Protocol):
@@ -40,7 +40,12 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, service: Served, host: str, port: int, heard: Callable[[str], None] = lambda _: None
+        self,
+        service: Served,
+        host: str,
+        port: int,
+        room: Room,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`heard` is told the URL, without a slash at its end."""
         super().__init__(
@@ -48,7 +53,7 @@ class Server(uvicorn.Server):
                 service.app,
                 host=host,
                 port=port,
-                http=PatientHttp,
+                http=bounded(room),
                 lifespan="off",
                 log_config=None,
                 server_header=False,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from monitor.calls.admission import Slots
+from monitor.calls.admission import CapacityError, Slots
 from monitor.calls.pause import PauseReason
 from monitor.calls.registry import Registry
 from monitor.calls.stages import Stages
@@ -120,6 +120,26 @@ async def test_who_sends_no_media_leaves_room_for_others(parts: Stages) -> None:
         "monitor_calls_refused_total", {"ingest": "whip", "reason": "quota"}
     )
     assert refused == 1
+
+
+async def test_one_sender_has_no_more_calls_than_its_share(parts: Stages) -> None:
+    registry = Registry(parts, MemorySink(), Metrics(), Slots(6), most_each=2)
+    hung_up = []
+    for _ in range(2):
+        talker = test_pause.Talker()
+        hung_up.append(talker.hung_up)
+        registry.start(talker, "remote", owner="token greedy")
+    with pytest.raises(CapacityError, match="same sender") as error:
+        registry.admit("whip", "token greedy")
+    assert error.value.reason == "quota"
+    registry.admit("whip", "token honest")
+    # What is pulled belongs to nobody.
+    registry.admit("rtsp")
+    hung_up[0].set()
+    while registry.active > 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    registry.admit("whip", "token greedy")
+    await registry.close()
 
 
 async def test_who_is_paused_from_the_start_counts_as_heard(parts: Stages) -> None:

@@ -11,13 +11,28 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from pydantic import BaseModel
+from starlette.responses import StreamingResponse
 
+from monitor.metrics.refusals import REFUSALS
 from monitor.web import problems
-from monitor.web.limits import BodyLimit, PatientHttp
+from monitor.web.connections import PatientHttp, Room
+from monitor.web.limits import BodyLimit
 
 
 class Quick(PatientHttp):
     head_seconds = 1.0
+
+
+class Crowded(PatientHttp):
+    """Nobody is given up for being late: only room is short."""
+
+    head_seconds = 60.0
+    read_seconds = 1.0
+    room = Room(most=8, each=4)
+
+
+def counted(reason: str) -> float:
+    return float(REFUSALS.labels(reason)._value.get())
 
 
 class Text(BaseModel):
@@ -41,6 +56,20 @@ def application() -> FastAPI:
         await asyncio.sleep(2.5)
         return "done"
 
+    @app.get("/endless")
+    async def endless() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(100_000)
+                    # What is sent to who has gone waits for nothing.
+                    await asyncio.sleep(0)
+            finally:
+                app.state.ended.set()
+
+        app.state.ended = asyncio.Event()
+        return StreamingResponse(parts())
+
     @app.websocket("/socket")
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -51,8 +80,12 @@ def application() -> FastAPI:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
-    config = uvicorn.Config(application(), port=0, http=Quick, log_config=None, lifespan="off")
+async def served(
+    http: type[PatientHttp] = Quick, host: str = "127.0.0.1", app: FastAPI | None = None
+) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app or application(), host, port=0, http=http, log_config=None, lifespan="off"
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110
@@ -177,3 +210,73 @@ async def test_a_thousand_idle_sockets_cost_little_and_are_let_go() -> None:
         assert memory() - before < 100 * 2**20
         for _, writer in clients:
             writer.close()
+
+
+GET = b"GET /absent HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def answered(port: int, address: str = "127.0.0.1") -> bytes:
+    """The first line that a request of this address is answered with; empty if it is hung up on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    try:
+        writer.write(GET)
+        return await asyncio.wait_for(reader.readline(), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_connections_that_ask_for_nothing_give_way_the_longest_first() -> None:
+    before = counted("idle_connections")
+    async with served(Crowded) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        for _ in range(2):
+            assert b"404" in await answered(port)
+        # Of the address that has too many, the one that waited longest.
+        assert await asyncio.wait_for(idle[0][0].read(), 5) == b""
+        assert not idle[3][0].at_eof()
+        others = [
+            await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.0.{n}", 0))
+            for n in (2, 2, 2, 2, 3, 3, 3, 3, 4, 4)
+        ]
+        assert b"404" in await answered(port, "127.0.0.9")
+        assert counted("idle_connections") > before
+        for _, writer in (*idle, *others):
+            writer.close()
+
+
+async def test_connections_at_work_stay_and_new_ones_are_told() -> None:
+    slow = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(Crowded) as port:
+        working = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        for _, writer in working:
+            writer.write(slow)
+        # Each has been taken in before a further one comes.
+        assert b"404" in await answered(port, "127.0.0.9")
+        before = counted("connections")
+        assert b"503" in await answered(port) or counted("connections") > before
+        assert counted("connections") > before
+        assert b"404" in await answered(port, "127.0.0.9")
+        for reader, writer in working:
+            assert b"200" in await asyncio.wait_for(reader.readline(), 10)
+            writer.close()
+
+
+async def test_who_never_reads_is_let_go() -> None:
+    app, before = application(), counted("unread")
+    async with served(Crowded, app=app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" in await reader.readline()
+        async with asyncio.timeout(20):
+            await app.state.ended.wait()
+        assert counted("unread") == before + 1
+        writer.close()
+
+
+def test_one_address_has_room_for_the_calls_it_sends() -> None:
+    room = Room.beside(500, most=400)
+    assert (room.most, room.each) == (400, 564)
+    assert Room.beside(4, most=1000).each == 500
+    assert Room.beside(4).most >= 68

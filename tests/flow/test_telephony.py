@@ -33,6 +33,7 @@ from monitor.settings.telephony import Telephony
 from monitor.types import LostReason
 from monitor.web.api.events import EventStream
 from monitor.web.auth import Gatekeeper, Grant, digest
+from monitor.web.connections import Room
 from monitor.web.server import Served, Server
 from monitor.web.signatures import AudioHookGate, TwilioGate
 from monitor.web.streams import websocket
@@ -491,7 +492,8 @@ async def test_who_is_silent_is_on_hold_and_who_answers_no_ping_is_gone(parts: S
 
 
 def test_the_service_pings_its_websockets_and_asks_silent_tcp_connections() -> None:
-    served = Server(cast(Served, SimpleNamespace(app=FastAPI())), "127.0.0.1", 0)
+    app = SimpleNamespace(app=FastAPI())
+    served = Server(cast(Served, app), "127.0.0.1", 0, Room.beside(1))
     assert served.config.ws_ping_interval == served.config.ws_ping_timeout == 20
     assert served.config.ws_max_size == LARGEST
     assert Telephony().idle_timeout == 3600
