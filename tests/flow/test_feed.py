@@ -199,3 +199,44 @@ def test_sound_that_can_never_be_decoded_is_said_at_once(tmp_path: Path) -> None
         feed = Demuxer("remote", Sampling.steady(5), 640, clock=standing_still)
         with pytest.raises(SourceError, match="cannot be decoded"):
             feed.play(container, intake)
+
+
+@pytest.mark.parametrize("leap", [-180_678.0, -7.0, -1.2, 1.2, 7.0, 47_721.0])
+def test_pictures_whose_stamps_leap_at_the_first_report_are_seen_at_their_time(
+    tmp_path: Path, leap: float
+) -> None:
+    """A camera whose tracks have clocks of their own (thingino-firmware#1072).
+
+    FFmpeg 8.1 moves a track at its first report by what it is apart from the other's, and a stamp
+    before second 0 becomes 2**32 ticks more.
+    """
+    path = recorded(tmp_path / "call.mkv", 8, pictures=8.0)
+    clock, intake = Catching(0.0), MemoryIntake()
+    feed = Demuxer("remote", Sampling.steady(10), 640, clock=clock)
+    with av.open(str(path)) as container:
+        demux = container.demux
+
+        def moved(streams: object) -> object:
+            for packet in demux(streams):
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    at = float(packet.pts * packet.time_base)
+                    clock.read = max(clock.read, at)
+                    if packet.stream.type == "video" and at > 0.3:
+                        packet.pts += round(leap / packet.time_base)
+                        packet.dts = packet.pts
+                yield packet
+
+        class Opened:
+            streams = container.streams
+
+            def demux(self, streams: object) -> object:
+                return moved(streams)
+
+        feed.play(cast(InputContainer, Opened()), intake)
+    assert intake.audio[0].start == pytest.approx(0, abs=0.15)
+    assert intake.audio[-1].end == pytest.approx(8, abs=0.15)
+    times = [picture.time for picture in intake.video]
+    assert times == sorted(times)
+    assert times[0] == pytest.approx(0, abs=0.3)
+    assert times[-1] == pytest.approx(8, abs=0.3)
+    assert len(times) > 60

@@ -17,6 +17,11 @@ _STEP = 0.15
 """Seconds of delay that, once lasting, are no delay but a pause or a step back."""
 _BACK = 0.5
 """Seconds that stamps run back though pictures come as ever: a step of the clock."""
+_SELDOM = 3.0
+"""Times what lay between the two pictures before: stamps that go on by more, though no time passed,
+have another origin from there on, as have those that run back.
+
+FFmpeg moves a track's stamps so at the first sender report, by whatever the reports are apart."""
 _FOLLOWED = 0.25
 """Share of the difference that is made up for at each measurement."""
 _COMPARED = 30
@@ -53,7 +58,11 @@ class VideoClock:
         self._base: float | None = None
         """Monotonic seconds at stamp 0, by arrival."""
         self._first: float | None = None
-        """The first stamp."""
+        """The first stamp, as from the origin that stamps have now."""
+        self._stamp = 0.0
+        """The latest."""
+        self._spacing = _BACK
+        """Seconds from the one before."""
         self._late = 0.0
         self._arrived = 0.0
         self._envelope = Envelope()
@@ -77,16 +86,26 @@ class VideoClock:
         self._base = None
         self._envelope.clear()
 
-    def take(self, stamp: float, arrived: float, led: float | None = None) -> None:
+    def take(self, stamp: float, arrived: float, led: float | None = None) -> float:
         """Take a picture's stamp and arrival in, both in seconds, in the order of arrival.
 
         `led`: monotonic seconds at stamp 0 as the sound's clock has it; None where unknown.
+        Returns by how many seconds stamps have leapt, nearly always 0: by so much is wrong what
+        `time` says of an earlier stamp.
         """
         lag = arrived - stamp
         if self._base is None:
             self._base, self._first = lag, stamp
+            self._stamp, self._arrived = stamp, arrived
         late = lag - self._base
         waited, self._arrived = arrived - self._arrived, arrived
+        moved, self._stamp = stamp - self._stamp, stamp
+        # Pictures that come in another order than they are shown in step back as well, a little.
+        back = -_BACK if waited < _STEP else -_SELDOM
+        if moved < back or moved - waited > max(_BACK, _SELDOM * self._spacing):
+            return self._leap(lag)
+        if moved > 0:
+            self._spacing = moved
         stepped = late > _BACK and self._late < _STEP and waited < _STEP
         if late < 0 or stepped:
             # Nothing comes before it is sent.
@@ -98,6 +117,17 @@ class VideoClock:
         if led is not None and arrived - self._compared_at >= 1.0:
             self._compared_at = arrived
             self._compare(led)
+        return 0.0
+
+    def _leap(self, lag: float) -> float:
+        assert self._base is not None
+        assert self._first is not None
+        moved, self._base = self._base - lag, lag
+        # What was seen first was not seen earlier or later for it.
+        self._first += moved
+        self._late = 0.0
+        self._envelope.clear()
+        return moved
 
     def time(self, stamp: float) -> float:
         """Return the monotonic second of a stamp."""

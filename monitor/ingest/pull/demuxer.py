@@ -130,8 +130,9 @@ class _Connection:
         self._decoder = own_decoder(next((s for s in streams if s.type == "audio"), None))
         self._heard = False
         """Whether any sound could be decoded."""
-        self._unseen: list[av.Packet[Stream]] = []
-        """Pictures that wait until it is known when the call began."""
+        self._unseen: list[tuple[av.Packet[Stream], float]] = []
+        """Pictures that wait until it is known when the call began, each with the seconds that
+        stamps have leapt since."""
         self._missing = 0
         """Packets of sound that could not be decoded since the latest that could."""
         self._seen = float("-inf")
@@ -144,7 +145,7 @@ class _Connection:
         for packet, arrived in found:
             if _is_video(packet):
                 self._note(packet, arrived)
-                self._unseen.append(packet)
+                self._unseen.append((packet, 0.0))
                 self.hand_over(*self._sound.pop(arrived))
             else:
                 self._hear(packet, arrived)
@@ -166,8 +167,8 @@ class _Connection:
 
     def _see_all(self) -> None:
         unseen, self._unseen = self._unseen, []
-        for packet in unseen:
-            self._see(packet)
+        for packet, leapt in unseen:
+            self._see(packet, leapt)
 
     def hand_over(self, *media: Heard | VideoFrame) -> None:
         """Give media to the call, and to whoever keeps evidence."""
@@ -221,16 +222,18 @@ class _Connection:
             clock = self._sound.clock
             # FFmpeg has aligned both tracks' stamps by their sender reports, at the beginning.
             comparable = arrived < self._aligning and clock.steady
-            self._pictures.take(stamp, arrived, clock.offset if comparable else None)
+            leapt = self._pictures.take(stamp, arrived, clock.offset if comparable else None)
+            if leapt:
+                self._unseen = [(waiting, before + leapt) for waiting, before in self._unseen]
 
     def _stamp(self, packet: "av.Packet[Stream]") -> float | None:
         return seconds(packet.pts, self._bases[packet.stream.index]) if packet.size else None
 
-    def _see(self, packet: "av.Packet[Stream]") -> None:
+    def _see(self, packet: "av.Packet[Stream]", leapt: float) -> None:
         base, stamp = self._bases[packet.stream.index], self._stamp(packet)
         shown = None
         if stamp is not None:
-            at = self._pictures.time(stamp)
+            at = self._pictures.time(stamp + leapt)
             shown = max(0.0, at - self._since(at))
             if self._tape is not None:
                 self._tape.packet(packet, shown, seconds(packet.duration, base) or 0.0)
@@ -257,7 +260,7 @@ class _Connection:
                 continue
             stamp = seconds(frame.pts, base)
             if stamp is not None:
-                self._show(frame, stamp, stream.sample_aspect_ratio)
+                self._show(frame, stamp + leapt, stream.sample_aspect_ratio)
 
     def _show(self, frame: av.VideoFrame, stamp: float, aspect: Fraction | None) -> None:
         # Time never runs backwards.

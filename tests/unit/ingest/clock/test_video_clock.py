@@ -56,3 +56,35 @@ def test_one_wrong_report_changes_nothing() -> None:
     assert reports.offset == 1000.0
     reports.clear()
     assert reports.offset is None
+
+
+@pytest.mark.parametrize("leap", [-180_678.0, -7.0, -0.8, 0.8, 2.0, 7.0, 47_715.0, 180_678.0])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_stamps_that_leap_at_the_first_report_move_no_picture(leap: float, at_once: bool) -> None:
+    """FFmpeg 8.1 moves a track by what its sender reports are apart from the other's, and what was
+    read while it was opened arrives at once (thingino-firmware#1072: 50 hours)."""
+    clock, placed = VideoClock(), list[float]()
+    for number in range(30):
+        at = number / 10
+        stamp = at + leap * (number > 2)
+        leapt = clock.take(stamp, 101 if at_once and at < 1 else 100 + at)
+        assert (leapt == pytest.approx(leap, abs=0.15)) if number == 3 else not leapt
+        placed = [p + leapt for p in placed] + [stamp]
+    assert clock.earliest == pytest.approx(100, abs=0.15)
+    for number, each in enumerate(placed):
+        assert clock.time(each) == pytest.approx(100 + number / 10, abs=0.15)
+
+
+def test_pictures_that_are_seldom_or_paused_have_not_leapt() -> None:
+    clock = VideoClock()
+    stamps = [
+        (-2.0, 0.0),
+        (-1.0, 0.0),
+        (0.0, 0.0),
+        (3.0, 3.0),
+        (3.5, 3.5),
+        (33.5, 33.5),
+        (34.0, 37.0),
+        (34.5, 37.0),
+    ]
+    assert [clock.take(stamp, arrived) for stamp, arrived in stamps] == [0.0] * 8
