@@ -364,6 +364,8 @@ def test_a_machine_that_dies_loses_its_own_calls_only(
 ) -> None:
     before = flowing(cluster)
     alerted(receiver, before["call"])
+    # What is lost is added to what is kept of a participant, which is written every few seconds.
+    wait_heard(cluster, before["call"])
     elsewhere = others(cluster, publisher, before["node"])
     own = set(publisher.calls) - set(elsewhere)
     spent = {call_id: seconds(cluster, call_id) for call_id in elsewhere}
@@ -387,6 +389,8 @@ def test_a_machine_that_is_cut_off_stops_before_another_begins(
 ) -> None:
     before = flowing(cluster)
     alerted(receiver, before["call"])
+    # What is lost is added to what is kept of a participant, which is written every few seconds.
+    wait_heard(cluster, before["call"])
     elsewhere = others(cluster, publisher, before["node"])
     spent = {call_id: seconds(cluster, call_id) for call_id in elsewhere}
     machine = cluster.machine(before["node"])

@@ -62,7 +62,7 @@ label = "test tone"
         alert = json.loads(told.read_text().splitlines()[0])
         assert (alert["action"], alert["type"]) == ("raised", "voice")
         heard = 'monitor_windows_total{detector="monotony",outcome="scored"}'
-        assert service.metrics()[heard] >= 5
+        assert service.metrics()[heard] >= 1
         wait_until(
             lambda: any(c["label"] == "test tone" for c in service.get("/api/v1/calls")),
             30,
